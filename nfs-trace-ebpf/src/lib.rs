@@ -1,0 +1,2 @@
+//! The event ABI.
+#![no_std]

@@ -1,0 +1,2 @@
+//! nfs-trace.
+fn main() {}
