@@ -1,2 +1,12 @@
-//! The event ABI.
+//! What the programs and the loader agree on: records, configuration and the
+//! table of probes.
+//!
+//! Compiled for the host and for BPF. Nothing here may depend on aya-ebpf: it
+//! exports `memcpy`, `memmove` and `memset`, which in a host binary replace libc's.
+
 #![no_std]
+#![forbid(unsafe_code)]
+
+pub mod abi;
+pub mod config;
+pub mod probes;

@@ -1,0 +1,21 @@
+//! The programs themselves.
+//!
+//! Each program is a pair `name` / `try_name`, small, without bpf-to-bpf calls and
+//! without globals. Kernel memory is read in `kread` only; maps live in `maps`;
+//! records leave through `emit`. A record is sent when a call returns, so that one
+//! record holds entry and return.
+//!
+//! What is unsafe here: reading kernel memory (bounded, and a bad address is an
+//! error, not a fault) and writing map values through the pointer that the helper
+//! returned (only the thread that a value belongs to, or the one CPU, writes it).
+
+mod children;
+mod emit;
+mod kread;
+mod lookup;
+mod maps;
+mod names;
+mod open;
+mod opentask;
+mod revalidate;
+mod thread;

@@ -1,0 +1,156 @@
+//! Sends a dentry's name, and its ancestors', before the first record that needs it.
+//!
+//! A name travels once per dentry and name. Whether anything on the way to the root
+//! has changed (a rename, a moved directory, an address used again) is seen from one
+//! hash over the whole chain of parents, so the usual open costs one short walk and
+//! one map lookup.
+
+use core::mem::{offset_of, size_of};
+
+use nfs_trace_ebpf::{
+    abi::{NAME_MAX, Name, RecordHeader, RecordKind},
+    config::Config,
+    probes::Id,
+};
+
+use super::{
+    emit::{header, now},
+    kread::{read, read_bytes},
+    maps::{DENTRIES, EVENTS, count},
+    thread::Thread,
+};
+
+/// Components of a path below the mount that are followed; a deeper path shows
+/// its last ones.
+const MAX_DEPTH: usize = 32;
+
+/// Value of the map DENTRIES: what was sent for this dentry.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    /// Its parent and the hash of its name.
+    own: u64,
+    /// The same for it and all its ancestors.
+    chain: u64,
+}
+
+/// d_parent, d_name.hash_len and d_name.name as they lie in struct dentry.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Link {
+    parent: u64,
+    hash_len: u64,
+    name: u64,
+}
+
+impl Link {
+    /// The kernel salts the hash with the parent, so this is the name's identity.
+    #[inline(always)]
+    fn identity(&self) -> u64 {
+        self.hash_len ^ self.parent.rotate_left(17)
+    }
+}
+
+#[repr(C)]
+struct NameRecord {
+    header: RecordHeader,
+    name: Name,
+    bytes: [u8; NAME_MAX + 1],
+}
+
+/// Makes the names on the way from `dentry` to its root known to user space.
+#[inline(always)]
+pub(crate) fn ensure_named(id: Id, config: &Config, thread: &mut Thread, dentry: u64) {
+    let Some(chain) = chain(config, dentry) else {
+        return;
+    };
+    // SAFETY: the value is copied at once; a torn one only sends a name again.
+    if let Some(known) = unsafe { DENTRIES.get(dentry) }
+        && known.chain == chain
+    {
+        return;
+    }
+    let mut node = dentry;
+    for depth in 0..MAX_DEPTH {
+        let Some(link) = read::<Link>(node, config.offsets.dentry_link) else {
+            return;
+        };
+        let own = link.identity();
+        // SAFETY: as above.
+        let known = match unsafe { DENTRIES.get(node) } {
+            Some(known) => *known,
+            None => Known { own: 0, chain: 0 },
+        };
+        if known.own != own && !send(id, thread, node, &link) {
+            return;
+        }
+        // Only the first one's chain is known here; an ancestor's is left to the
+        // open that needs it.
+        let chain = if depth == 0 {
+            chain
+        } else if known.own == own {
+            known.chain
+        } else {
+            0
+        };
+        let _ = DENTRIES.insert(node, Known { own, chain }, 0);
+        if link.parent == node {
+            return;
+        }
+        node = link.parent;
+    }
+}
+
+/// One hash over the dentry and its ancestors.
+#[inline(always)]
+fn chain(config: &Config, dentry: u64) -> Option<u64> {
+    let mut node = dentry;
+    let mut chain = 0u64;
+    for _ in 0..MAX_DEPTH {
+        let link = read::<Link>(node, config.offsets.dentry_link)?;
+        chain = (chain ^ link.identity())
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29);
+        if link.parent == node {
+            break;
+        }
+        node = link.parent;
+    }
+    Some(chain)
+}
+
+/// Sends one name record.
+#[inline(always)]
+fn send(id: Id, thread: &mut Thread, dentry: u64, link: &Link) -> bool {
+    // The upper half of hash_len is the length on little-endian machines, the lower
+    // one on big-endian ones (HASH_LEN_DECLARE, include/linux/dcache.h).
+    let len = if cfg!(target_endian = "little") {
+        (link.hash_len >> 32) as usize
+    } else {
+        link.hash_len as u32 as usize
+    } & NAME_MAX;
+    let mut record = NameRecord {
+        header: header(thread, RecordKind::Name, now()),
+        name: Name {
+            dentry,
+            parent: link.parent,
+            len: len as u16,
+            reserved: [0; 3],
+        },
+        bytes: [0; NAME_MAX + 1],
+    };
+    if !read_bytes(link.name, &mut record.bytes[..len]) {
+        record.name.len = 0;
+    }
+    let size = offset_of!(NameRecord, bytes) + len;
+    const _: () = assert!(size_of::<NameRecord>() >= offset_of!(NameRecord, bytes) + NAME_MAX);
+    // SAFETY: `size` bytes lie within the record, and all of them were written.
+    let bytes = unsafe { core::slice::from_raw_parts((&raw const record).cast::<u8>(), size) };
+    let sent = EVENTS.output::<[u8]>(bytes, 0).is_ok();
+    if sent {
+        thread.flags = 0;
+    } else {
+        count(id, |counters| counters.lost += 1);
+    }
+    sent
+}

@@ -1,0 +1,146 @@
+//! Was an OPEN sent? The join of the opener with the reply, by pointer equality.
+//!
+//! The opener passes an nfs4_opendata to nfs4_run_open_task and sleeps; if an OPEN
+//! really goes out, an rpciod worker calls nfs4_open_done with the same pointer as
+//! its calldata. So an entry of OPENS that no worker has touched when the opener
+//! comes back means: nothing was sent. Exact under any concurrency.
+
+use aya_ebpf::{
+    macros::{kprobe, kretprobe},
+    programs::{ProbeContext, RetProbeContext},
+};
+use aya_log_ebpf::warn;
+use nfs_trace_ebpf::{
+    abi::{CLAIM_UNKNOWN, FLAG_UNJOINED, OpenTask, RecordKind},
+    probes::Id,
+};
+
+use super::{
+    emit::{emit, now},
+    kread::read,
+    maps::{OPENS, armed, count},
+    thread::{ATOMIC_OPEN, FILE_OPEN, OPEN_TASK, inside},
+};
+
+/// Value of the map OPENS.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct InFlight {
+    /// When the last reply was handled.
+    replied_ns: u64,
+    /// Replies so far.
+    sent: u64,
+}
+
+#[kprobe]
+fn nfst_task_in(ctx: ProbeContext) -> u32 {
+    try_enter(&ctx);
+    0
+}
+
+/// int nfs4_run_open_task(struct nfs4_opendata *data, ...), fs/nfs/nfs4proc.c.
+#[inline(always)]
+fn try_enter(ctx: &ProbeContext) -> Option<()> {
+    let config = armed()?;
+    count(Id::OpenTaskIn, |counters| counters.hits += 1);
+    // The state manager's own opens are in no open path.
+    let thread = inside(FILE_OPEN | ATOMIC_OPEN)?;
+    let opendata: u64 = ctx.arg(0)?;
+    let in_flight = InFlight {
+        replied_ns: 0,
+        sent: 0,
+    };
+    if OPENS.insert(opendata, in_flight, 0).is_err() {
+        count(Id::OpenTaskIn, |counters| counters.lost += 1);
+        thread.flags |= FLAG_UNJOINED;
+        warn!(
+            ctx,
+            "too many OPENs in flight: one cannot be joined with its reply"
+        );
+    }
+    thread.active |= OPEN_TASK;
+    thread.tasks = thread.tasks.saturating_add(1);
+    thread.stateid_updates = 0;
+    thread.task_opendata = opendata;
+    thread.claim = match read::<u32>(opendata, config.offsets.opendata_claim) {
+        Some(claim) => claim as u8,
+        None => CLAIM_UNKNOWN,
+    };
+    thread.task_start = now();
+    Some(())
+}
+
+#[kprobe]
+fn nfst_open_done(ctx: ProbeContext) -> u32 {
+    try_done(&ctx);
+    0
+}
+
+/// void nfs4_open_done(struct rpc_task *task, void *calldata), fs/nfs/nfs4proc.c.
+#[inline(always)]
+fn try_done(ctx: &ProbeContext) -> Option<()> {
+    armed()?;
+    count(Id::OpenDone, |counters| counters.hits += 1);
+    let opendata: u64 = ctx.arg(1)?;
+    let Some(in_flight) = OPENS.get_ptr_mut(opendata) else {
+        count(Id::OpenDone, |counters| counters.elsewhere += 1);
+        return None;
+    };
+    // SAFETY: an nfs4_opendata has one RPC task, so one worker at a time writes, and
+    // the opener reads only after the task has ended.
+    let in_flight = unsafe { &mut *in_flight };
+    in_flight.replied_ns = now();
+    in_flight.sent += 1;
+    Some(())
+}
+
+#[kretprobe]
+fn nfst_task_out(ctx: RetProbeContext) -> u32 {
+    try_leave(&ctx);
+    0
+}
+
+#[inline(always)]
+fn try_leave(ctx: &RetProbeContext) -> Option<()> {
+    armed()?;
+    count(Id::OpenTaskOut, |counters| counters.hits += 1);
+    let thread = inside(OPEN_TASK)?;
+    thread.active &= !OPEN_TASK;
+    let opendata = thread.task_opendata;
+    // SAFETY: the value is copied before anything else can remove it.
+    let (sent, replied_ns) = match unsafe { OPENS.get(opendata) } {
+        Some(in_flight) => (in_flight.sent, in_flight.replied_ns),
+        None => (0, 0),
+    };
+    let _ = OPENS.remove(opendata);
+    let payload = OpenTask {
+        opendata,
+        replied_ns,
+        ret: ctx.ret(),
+        sent: sent as u16,
+        claim: thread.claim,
+        reserved: 0,
+    };
+    let start = thread.task_start;
+    emit(
+        Id::OpenTaskOut,
+        thread,
+        RecordKind::OpenTask,
+        start,
+        payload,
+    );
+    Some(())
+}
+
+/// update_open_stateid, called by the opener after its OPEN task: with no OPEN sent,
+/// a delegation's stateid is what it takes; a cached open takes none.
+#[kprobe]
+fn nfst_stateid(_ctx: ProbeContext) -> u32 {
+    if armed().is_some() {
+        count(Id::StateidUpdate, |counters| counters.hits += 1);
+        if let Some(thread) = inside(FILE_OPEN | ATOMIC_OPEN) {
+            thread.stateid_updates = thread.stateid_updates.saturating_add(1);
+        }
+    }
+    0
+}

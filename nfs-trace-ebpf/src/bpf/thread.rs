@@ -1,0 +1,132 @@
+//! What a thread is in the middle of, kept from a call's entry to its return.
+//!
+//! The value stays in the map between opens: finding it again is cheaper than
+//! inserting and deleting it, and it remembers what was already sent (comm, names).
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use nfs_trace_ebpf::{
+    abi::{FLAG_FIRST, FLAG_MISSED_RETURN},
+    config::{Config, FILTER_DEV, FILTER_TGID, FILTER_TID},
+    probes::Id,
+};
+
+use super::maps::{DEVS, OPENS, TGIDS, THREADS, TIDS, count};
+
+/// [`Thread::active`]: inside nfs4_lookup_revalidate for an open.
+pub(crate) const REVALIDATE: u8 = 1 << 0;
+/// [`Thread::active`]: inside nfs4_file_open.
+pub(crate) const FILE_OPEN: u8 = 1 << 1;
+/// [`Thread::active`]: inside nfs_atomic_open.
+pub(crate) const ATOMIC_OPEN: u8 = 1 << 2;
+/// [`Thread::active`]: inside nfs4_run_open_task.
+pub(crate) const OPEN_TASK: u8 = 1 << 3;
+/// [`Thread::active`]: inside the LOOKUP call.
+pub(crate) const LOOKUP: u8 = 1 << 4;
+
+/// Value of the map THREADS. Zero is a good start for every field.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Thread {
+    pub(crate) revalidate_start: u64,
+    pub(crate) revalidate_dentry: u64,
+    pub(crate) open_start: u64,
+    pub(crate) open_dentry: u64,
+    /// The file being opened.
+    pub(crate) open_file: u64,
+    pub(crate) open_fileid: u64,
+    pub(crate) task_start: u64,
+    pub(crate) task_opendata: u64,
+    pub(crate) lookup_start: u64,
+    /// Dentry whose name was last made known.
+    pub(crate) named: u64,
+    pub(crate) comm: [u8; 16],
+    pub(crate) lookup_flags: u32,
+    pub(crate) open_flags: u32,
+    pub(crate) stack_id: i32,
+    pub(crate) dev: u32,
+    pub(crate) seq: u16,
+    /// Calls entered and not yet returned from.
+    pub(crate) active: u8,
+    /// `FLAG_*` for the next record.
+    pub(crate) flags: u8,
+    pub(crate) verifier_checks: u8,
+    pub(crate) verifier_sets: u8,
+    pub(crate) lookups: u8,
+    pub(crate) dentry_kind: u8,
+    pub(crate) tasks: u8,
+    pub(crate) stateid_updates: u8,
+    pub(crate) claim: u8,
+    pub(crate) reserved: u8,
+}
+
+/// The tid of the thread that runs this program.
+#[inline(always)]
+pub(crate) fn tid() -> u32 {
+    bpf_get_current_pid_tgid() as u32
+}
+
+/// Whether this thread's opens are asked for.
+#[inline(always)]
+pub(crate) fn wanted(config: &Config) -> bool {
+    if config.filters & (FILTER_TID | FILTER_TGID) == 0 {
+        return true;
+    }
+    let pid_tgid = bpf_get_current_pid_tgid();
+    if config.filters & FILTER_TID != 0 && TIDS.get_ptr(pid_tgid as u32).is_none() {
+        return false;
+    }
+    config.filters & FILTER_TGID == 0 || TGIDS.get_ptr((pid_tgid >> 32) as u32).is_some()
+}
+
+/// Whether this super block's opens are asked for.
+#[inline(always)]
+pub(crate) fn wanted_dev(config: &Config, dev: u32) -> bool {
+    config.filters & FILTER_DEV == 0 || DEVS.get_ptr(dev).is_some()
+}
+
+/// The current thread's state, if it has one.
+#[inline(always)]
+pub(crate) fn current() -> Option<&'static mut Thread> {
+    let thread = THREADS.get_ptr_mut(tid())?;
+    // SAFETY: only the thread itself reaches its value, and it is in one program.
+    Some(unsafe { &mut *thread })
+}
+
+/// Notes that the thread enters a call that nothing of ours encloses. A call that is
+/// still open ended unseen: its kretprobe found no free instance.
+#[inline(always)]
+pub(crate) fn enter(id: Id, thread: &mut Thread, call: u8) {
+    if thread.active != 0 {
+        count(id, |counters| counters.unpaired += 1);
+        thread.flags |= FLAG_MISSED_RETURN;
+        forget_task(thread);
+    }
+    thread.active = call;
+}
+
+/// Gives up the OPEN of a call that ended unseen.
+#[inline(always)]
+pub(crate) fn forget_task(thread: &Thread) {
+    if thread.active & OPEN_TASK != 0 {
+        let _ = OPENS.remove(thread.task_opendata);
+    }
+}
+
+/// The current thread's state while it is inside one of `calls`.
+#[inline(always)]
+pub(crate) fn inside(calls: u8) -> Option<&'static mut Thread> {
+    current().filter(|thread| thread.active & calls != 0)
+}
+
+/// The current thread's state, made if need be; nothing if the map refuses.
+#[inline(always)]
+pub(crate) fn current_or_new() -> Option<&'static mut Thread> {
+    let tid = tid();
+    if THREADS.get_ptr_mut(tid).is_none() {
+        // SAFETY: all fields are integers, for which zero is a value.
+        let mut thread: Thread = unsafe { core::mem::zeroed() };
+        thread.flags = FLAG_FIRST;
+        THREADS.insert(tid, thread, 0).ok()?;
+    }
+    current()
+}

@@ -1,0 +1,109 @@
+//! What user space tells the programs: one value of an array map.
+//!
+//! A map and not globals, because kernels before 5.2 have no globals.
+
+use core::mem::size_of;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// An offset or argument position that this kernel's BTF does not tell.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Configuration, filled by user space before it arms the programs.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Config {
+    /// 0 until every probe is attached: no path is half seen.
+    pub armed: u32,
+    /// `FILTER_*` bits.
+    pub filters: u32,
+    /// 1: take the kernel stack of every open.
+    pub stacks: u32,
+    /// Position of the dentry among nfs4_lookup_revalidate's arguments; the flags
+    /// are the next one.
+    pub revalidate_dentry_arg: u32,
+    /// LOOKUP_OPEN of this kernel.
+    pub lookup_open: u32,
+    /// Offset of child_pid in the record of sched:sched_process_fork.
+    pub fork_child_pid: u32,
+    /// Byte offsets of kernel fields.
+    pub offsets: Offsets,
+}
+
+/// Only threads in the map of threads (`trace -- COMMAND` and its children).
+pub const FILTER_TID: u32 = 1 << 0;
+/// Only processes in the map of processes (`--pid`).
+pub const FILTER_TGID: u32 = 1 << 1;
+/// Only super blocks in the map of devices (`--mount`).
+pub const FILTER_DEV: u32 = 1 << 2;
+
+/// Byte offsets of the fields that the programs read, or [`ABSENT`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Offsets {
+    /// dentry.d_parent, with d_name.hash_len and d_name.name right behind it: 24
+    /// bytes that are adjacent in every kernel from 3.10 to 7.3, read in one go
+    pub dentry_link: u32,
+    /// dentry.d_inode
+    pub dentry_inode: u32,
+    /// dentry.d_sb
+    pub dentry_sb: u32,
+    /// super_block.s_dev
+    pub sb_dev: u32,
+    /// inode.i_mode
+    pub inode_mode: u32,
+    /// inode.i_ino
+    pub inode_ino: u32,
+    /// inode.i_sb
+    pub inode_sb: u32,
+    /// file.f_path.dentry
+    pub file_dentry: u32,
+    /// file.f_inode
+    pub file_inode: u32,
+    /// file.f_flags
+    pub file_flags: u32,
+    /// nfs4_opendata.o_arg.claim
+    pub opendata_claim: u32,
+}
+
+impl Offsets {
+    /// Nothing is known: paths are told apart all the same, names are not.
+    pub const NONE: Self = Self {
+        dentry_link: ABSENT,
+        dentry_inode: ABSENT,
+        dentry_sb: ABSENT,
+        sb_dev: ABSENT,
+        inode_mode: ABSENT,
+        inode_ino: ABSENT,
+        inode_sb: ABSENT,
+        file_dentry: ABSENT,
+        file_inode: ABSENT,
+        file_flags: ABSENT,
+        opendata_claim: ABSENT,
+    };
+}
+
+/// Size of [`Config`] in bytes: the value size of the map.
+pub const CONFIG_SIZE: usize = size_of::<Config>();
+
+const _: () = assert!(CONFIG_SIZE == 4 * (6 + 11));
+
+/// What one program did, summed over the CPUs by user space.
+#[repr(C)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct Counters {
+    /// Times it ran while armed, filters not yet applied.
+    pub hits: u64,
+    /// Records that found no room in the buffer, or no room for the thread's state.
+    pub lost: u64,
+    /// In a return program: returns without an entry, of calls that were running when
+    /// tracing began. In an entry program: entries whose return was never seen.
+    pub unpaired: u64,
+    /// RPCs outside the traced open paths.
+    pub elsewhere: u64,
+}
+
+/// Size of [`Counters`] in bytes.
+pub const COUNTERS_SIZE: usize = size_of::<Counters>();
