@@ -1,2 +1,34 @@
-//! nfs-trace.
-fn main() {}
+//! Parses the command line, runs, and turns the outcome into an exit status.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{Parser as _, error::ErrorKind};
+use nfs_trace::{
+    cli::{Cli, Command},
+    exit::{Exit, status_of},
+    launch, probes, run,
+};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok.into(),
+                _ => Exit::Usage.into(),
+            };
+        }
+    };
+    let outcome = match cli.command {
+        Command::Trace(args) => run::trace(*args),
+        Command::Probes(args) => probes::run(args.format).map(ExitCode::from),
+        Command::Launch(args) => launch::run(&args).map(|never| match never {}),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("nfs-trace: {error:#}");
+        status_of(&error).into()
+    })
+}

@@ -1,0 +1,294 @@
+//! Loads the programs, attaches every row of the table of probes, then arms them.
+//!
+//! All use of aya but for the ring buffer is here. Everything is held by file
+//! descriptors, so it goes with this process, however that ends.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, anyhow};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf, StackTraceMap},
+    programs::{KProbe, TracePoint},
+};
+use aya_log::EbpfLogger;
+use nfs_trace_ebpf::{
+    config::{
+        ABSENT, CONFIG_SIZE, COUNTERS_SIZE, Config, Counters, FILTER_DEV, FILTER_TGID, FILTER_TID,
+    },
+    probes::{At, CHILDREN, Id, Need, PROBES, TRACEPOINTS},
+};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::{
+    exit::ExitError,
+    kernel::{Facts, layout::Layout},
+    session::ATTACHED,
+    summary::{KernelCounts, ProgramCounts},
+};
+
+/// What the programs are to look at.
+#[derive(Debug, Clone, Default)]
+pub struct KernelFilters {
+    /// Super blocks; empty for all.
+    pub devs: Vec<u32>,
+    /// Processes; empty for all.
+    pub tgids: Vec<u32>,
+    /// The first thread of a command that is to be followed.
+    pub command: Option<u32>,
+}
+
+/// How to attach.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Bytes of the ring buffer.
+    pub buffer: u32,
+    /// Take kernel stacks.
+    pub stacks: bool,
+}
+
+/// The programs in place.
+pub struct Attached {
+    ebpf: Ebpf,
+    config: Config,
+    log: EbpfLogger<&'static dyn log::Log>,
+    /// Probed symbol -> [`ATTACHED`], or why not.
+    pub probes: BTreeMap<String, String>,
+}
+
+impl Attached {
+    /// Loads and attaches; nothing is recorded yet.
+    ///
+    /// # Errors
+    /// If the kernel refuses a required program or probe.
+    pub fn new(
+        facts: &Facts,
+        layout: &Layout,
+        filters: &KernelFilters,
+        options: &Options,
+    ) -> anyhow::Result<Self> {
+        // Before 5.11 maps are charged to this limit.
+        let unlimited = rustix::process::Rlimit {
+            current: None,
+            maximum: None,
+        };
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
+
+        let object = aya::include_bytes_aligned!(env!("NFS_TRACE_PROGRAMS"));
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries("EVENTS", options.buffer)
+            .load(object)
+            .map_err(|error| refused("the maps", error))?;
+        let log = EbpfLogger::init(&mut ebpf).context("failed to open the programs' log")?;
+        let probes = attach_probes(&mut ebpf, facts)?;
+        let mut config = config(facts, layout, options);
+        if let Some(tid) = filters.command {
+            follow_children(&mut ebpf, facts)?;
+            config.filters |= FILTER_TID;
+            insert(&mut ebpf, "TIDS", &[tid])?;
+        }
+        if !filters.tgids.is_empty() {
+            config.filters |= FILTER_TGID;
+            insert(&mut ebpf, "TGIDS", &filters.tgids)?;
+        }
+        if !filters.devs.is_empty() {
+            config.filters |= FILTER_DEV;
+            insert(&mut ebpf, "DEVS", &filters.devs)?;
+        }
+        Ok(Self {
+            ebpf,
+            config,
+            log,
+            probes,
+        })
+    }
+
+    /// The way that records take to user space; can be taken once.
+    ///
+    /// # Errors
+    /// If it was taken, or cannot be mapped.
+    pub fn take_ring(&mut self) -> anyhow::Result<RingBuf<MapData>> {
+        let map = self
+            .ebpf
+            .take_map("EVENTS")
+            .context("the ring buffer was already taken")?;
+        RingBuf::try_from(map).context("failed to map the ring buffer")
+    }
+
+    /// From now on every open is recorded, or none is any more.
+    ///
+    /// # Errors
+    /// If the map refuses.
+    pub fn arm(&mut self, on: bool) -> anyhow::Result<()> {
+        self.config.armed = u32::from(on);
+        let map = self.ebpf.map_mut("CONFIG").context("no map CONFIG")?;
+        let mut map: Array<_, [u8; CONFIG_SIZE]> = Array::try_from(map)?;
+        let bytes: [u8; CONFIG_SIZE] = self
+            .config
+            .as_bytes()
+            .try_into()
+            .context("size of the configuration")?;
+        map.set(0, bytes, 0)
+            .context("failed to write the configuration")
+    }
+
+    /// Passes rare diagnostics of the programs on to the log.
+    pub fn flush_log(&mut self) {
+        self.log.flush();
+    }
+
+    /// Addresses of a kernel stack, innermost first.
+    #[must_use]
+    pub fn stack(&self, id: u32) -> Option<Vec<u64>> {
+        let map: StackTraceMap<&MapData> = self.ebpf.map("STACKS")?.try_into().ok()?;
+        let stack = map.get(&id, 0).ok()?;
+        Some(stack.frames().iter().map(|frame| frame.ip).collect())
+    }
+
+    /// What the programs counted, summed over the CPUs.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn counts(&self) -> anyhow::Result<KernelCounts> {
+        let map = self.ebpf.map("COUNTERS").context("no map COUNTERS")?;
+        let map: PerCpuArray<_, [u8; COUNTERS_SIZE]> = PerCpuArray::try_from(map)?;
+        let read = |index: u32| -> anyhow::Result<Counters> {
+            let mut sum = Counters::default();
+            for bytes in map
+                .get(&index, 0)
+                .context("failed to read the counters")?
+                .iter()
+            {
+                let cpu = Counters::read_from_bytes(bytes)
+                    .map_err(|_| anyhow!("counters of an unexpected size"))?;
+                sum.hits += cpu.hits;
+                sum.lost += cpu.lost;
+                sum.unpaired += cpu.unpaired;
+                sum.elsewhere += cpu.elsewhere;
+            }
+            Ok(sum)
+        };
+        let mut counts = KernelCounts {
+            children: read(CHILDREN)?.lost,
+            ..KernelCounts::default()
+        };
+        for (index, probe) in (0..).zip(PROBES) {
+            let sum = read(index)?;
+            counts.records += sum.lost;
+            match probe.at {
+                At::Entry => counts.returns += sum.unpaired,
+                At::Return => counts.running_at_start += sum.unpaired,
+            }
+            if index == Id::OpenDone as u32 {
+                counts.open_elsewhere = sum.elsewhere;
+            }
+            if index == Id::LookupIn as u32 {
+                counts.lookup_elsewhere = sum.elsewhere;
+            }
+            let program = ProgramCounts {
+                hits: sum.hits,
+                lost: sum.lost,
+            };
+            counts.programs.insert(probe.program, program);
+        }
+        Ok(counts)
+    }
+}
+
+fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
+    Config {
+        armed: 0,
+        filters: 0,
+        stacks: u32::from(options.stacks),
+        revalidate_dentry_arg: layout
+            .revalidate_dentry_arg
+            .unwrap_or_else(|| facts.revalidate_dentry_arg()),
+        lookup_open: facts.lookup_flags.open,
+        fork_child_pid: facts.fork_child_pid.unwrap_or(ABSENT),
+        offsets: layout.offsets,
+    }
+}
+
+fn attach_probes(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut states: BTreeMap<String, String> = BTreeMap::new();
+    for probe in PROBES {
+        let Some(symbol) = facts.resolve(probe) else {
+            states.insert(
+                probe.symbol.into(),
+                "no such function in this kernel".into(),
+            );
+            continue;
+        };
+        let program: &mut KProbe = ebpf
+            .program_mut(probe.program)
+            .with_context(|| format!("the object has no program {}", probe.program))?
+            .try_into()?;
+        let attached = program
+            .load()
+            .and_then(|()| program.attach(symbol, 0).map(|_| ()))
+            .map_err(|error| refused(&format!("the probe on {symbol}"), error));
+        match attached {
+            Ok(()) => {
+                states
+                    .entry(symbol.into())
+                    .or_insert_with(|| ATTACHED.into());
+            }
+            Err(error) if probe.need == Need::Required => return Err(error),
+            Err(error) => {
+                states.insert(symbol.into(), format!("{error:#}"));
+            }
+        }
+    }
+    Ok(states)
+}
+
+fn follow_children(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<()> {
+    if facts.fork_child_pid.is_none() {
+        return Err(ExitError::unavailable(
+            "cannot follow the children of a command without tracefs: \
+             run `mount -t tracefs tracefs /sys/kernel/tracing`",
+        )
+        .into());
+    }
+    for (name, tracepoint) in TRACEPOINTS {
+        let program: &mut TracePoint = ebpf
+            .program_mut(name)
+            .with_context(|| format!("the object has no program {name}"))?
+            .try_into()?;
+        program
+            .load()
+            .and_then(|()| program.attach("sched", tracepoint).map(|_| ()))
+            .with_context(|| format!("failed to attach to tracepoint sched:{tracepoint}"))?;
+    }
+    Ok(())
+}
+
+fn insert(ebpf: &mut Ebpf, name: &str, keys: &[u32]) -> anyhow::Result<()> {
+    let map = ebpf
+        .map_mut(name)
+        .with_context(|| format!("no map {name}"))?;
+    let mut map: HashMap<_, u32, u8> = HashMap::try_from(map)?;
+    for key in keys {
+        map.insert(key, 1, 0)
+            .with_context(|| format!("failed to fill the map {name}"))?;
+    }
+    Ok(())
+}
+
+/// The kernel said no: a privilege problem is the machine's, anything else is ours.
+fn refused<E: std::error::Error + Send + Sync + 'static>(what: &str, error: E) -> anyhow::Error {
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(current) = cause {
+        if let Some(io) = current.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::PermissionDenied
+        {
+            return ExitError::unavailable(format!(
+                "the kernel does not allow {what}: run it as root, outside a container, and \
+                 without kernel lockdown"
+            ))
+            .into();
+        }
+        cause = current.source();
+    }
+    anyhow::Error::new(error).context(format!("failed to load or attach {what}"))
+}

@@ -1,0 +1,131 @@
+//! The command line: what can be typed, and nothing of what is done with it.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::trace::PathWord;
+
+/// Shows which path every NFSv4 open takes: served from the client's cached open
+/// state, by a delegation, or by an OPEN on the wire.
+#[derive(Debug, Parser)]
+#[command(name = "nfs-trace", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Trace opens and print a line for each
+    Trace(Box<TraceArgs>),
+    /// Show what this kernel offers, what would be attached and what is missing
+    Probes(ProbesArgs),
+    /// Start a command stopped, so that tracing can begin before it does
+    #[command(name = "__launch", hide = true)]
+    Launch(LaunchArgs),
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+const TRACE_EXAMPLES: &str = "\
+EXAMPLES
+  nfs-trace trace
+      every open on every NFSv4 mount, until Ctrl-C
+  nfs-trace trace --mount /mnt/repos --open-path cached
+      only opens of this mount that the client answered from its own open state
+  nfs-trace trace -v -- git -C /mnt/repos/project log -1
+      what this command does, with the steps of every open
+  nfs-trace trace --path '**/packed-refs' --format json --duration 1m > opens.jsonl
+      one file, for a minute, for a script
+
+COLUMNS
+  NAME CHECK  what vouched for the name: accepted (nothing was asked), directory (its
+              change attribute still matched), lookup (the server named the same file),
+              replaced (the server named another one, or none), delegated, none
+  OPEN PATH   what vouched for the file: wire (an OPEN by name (NULL) or by filehandle
+              (FH)), cached (nothing: the client reused its own open state), delegated,
+              atomic (lookup and OPEN in one), failed";
+
+/// `nfs-trace trace`
+#[derive(Debug, Args)]
+#[command(after_help = TRACE_EXAMPLES)]
+pub struct TraceArgs {
+    /// Only opens on this mount (any path on it will do)
+    #[arg(long, value_name = "PATH")]
+    pub mount: Vec<PathBuf>,
+    /// Only names that match: below the mount, or from / if the glob begins with /
+    #[arg(long, value_name = "GLOB")]
+    pub path: Vec<String>,
+    /// Only this process
+    #[arg(long, value_name = "N")]
+    pub pid: Vec<u32>,
+    /// Only processes with this command name
+    #[arg(long, value_name = "NAME")]
+    pub comm: Vec<String>,
+    /// Only these open paths
+    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    pub open_path: Vec<PathWord>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Show the steps of each path (text)
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Show the kernel call stack of each open
+    #[arg(long)]
+    pub stack: bool,
+    /// Stop after this long, as 30s, 5m
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+    /// Stop after this many opens
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Create this file once every open from now on is seen
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// Size of the buffer between kernel and user space, in KiB (a power of two)
+    #[arg(long, value_name = "KIB", default_value_t = 4096, value_parser = buffer_size)]
+    pub buffer: u32,
+    /// Show kernel addresses of dentries (JSON)
+    #[arg(long)]
+    pub raw_pointers: bool,
+    /// Write the raw records to this file as well
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub capture: Option<PathBuf>,
+    /// Trace this command and its children, to its end, and exit with its status
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// `nfs-trace probes`
+#[derive(Debug, Args)]
+pub struct ProbesArgs {
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}
+
+/// `nfs-trace __launch`
+#[derive(Debug, Args)]
+pub struct LaunchArgs {
+    /// The command
+    #[arg(last = true, required = true)]
+    pub command: Vec<OsString>,
+}
+
+fn buffer_size(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(kib) if kib.is_power_of_two() && (4..=1 << 20).contains(&kib) => Ok(kib),
+        _ => Err("must be a power of two from 4 to 1048576".into()),
+    }
+}

@@ -1,0 +1,141 @@
+//! Bytes of one record -> [`Event`]. Pure; never panics, whatever the bytes.
+
+use nfs_trace_ebpf::abi::{self, RecordHeader, RecordKind};
+use thiserror::Error;
+use zerocopy::FromBytes;
+
+use crate::{
+    event::{DentryKind, Event, Fact, Open, OpenTask, Pointer, Revalidate, Stamp, Walk},
+    kernel::lookup_flags::LookupFlags,
+};
+
+/// Why some bytes are no record.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum DecodeError {
+    /// Fewer bytes than the record needs.
+    #[error("record of {len} bytes is too short (kind {kind:?})")]
+    Short {
+        /// Bytes there are.
+        len: usize,
+        /// The kind, where the header was complete.
+        kind: Option<u8>,
+    },
+    /// A kind that this version does not know.
+    #[error("record of unknown kind {0}")]
+    UnknownKind(u8),
+}
+
+/// Decodes one record. Bytes behind it are ignored: transports may pad.
+///
+/// # Errors
+/// [`DecodeError`] if the bytes are too few or of no known kind.
+pub fn decode(bytes: &[u8], lookup: LookupFlags) -> Result<Event, DecodeError> {
+    let (header, payload) =
+        RecordHeader::read_from_prefix(bytes).map_err(|_| DecodeError::Short {
+            len: bytes.len(),
+            kind: None,
+        })?;
+    let kind = RecordKind::from_u8(header.kind).ok_or(DecodeError::UnknownKind(header.kind))?;
+    let short = || DecodeError::Short {
+        len: bytes.len(),
+        kind: Some(header.kind),
+    };
+    let fact = match kind {
+        RecordKind::Revalidate => Fact::Revalidate(revalidate(take(payload, short)?.0, lookup)),
+        RecordKind::Lookup => Fact::Lookup(take::<abi::Lookup, _>(payload, short)?.0.ret),
+        RecordKind::OpenTask => Fact::OpenTask(open_task(take(payload, short)?.0)),
+        RecordKind::FileOpen => Fact::FileOpen(open(take(payload, short)?.0)),
+        RecordKind::AtomicOpen => Fact::AtomicOpen(open(take(payload, short)?.0)),
+        RecordKind::Name => {
+            let (name, rest) = take::<abi::Name, _>(payload, short)?;
+            let text = rest.get(..usize::from(name.len)).ok_or_else(short)?;
+            Fact::Name {
+                dentry: Pointer(name.dentry),
+                parent: Pointer(name.parent),
+                name: text.into(),
+            }
+        }
+        RecordKind::Comm => {
+            let (comm, _) = take::<abi::Comm, _>(payload, short)?;
+            let text = comm
+                .comm
+                .split(|&byte| byte == 0)
+                .next()
+                .unwrap_or_default();
+            Fact::Comm(text.into())
+        }
+    };
+    Ok(Event {
+        stamp: stamp(header),
+        fact,
+    })
+}
+
+fn take<T: FromBytes, E>(bytes: &[u8], short: impl FnOnce() -> E) -> Result<(T, &[u8]), E> {
+    T::read_from_prefix(bytes).map_err(|_| short())
+}
+
+fn stamp(header: RecordHeader) -> Stamp {
+    Stamp {
+        start_ns: header.start_ns,
+        end_ns: header.end_ns,
+        tid: header.tid,
+        tgid: header.tgid,
+        seq: header.seq,
+        dev: header.dev,
+        first: header.flags & abi::FLAG_FIRST != 0,
+        missed_return: header.flags & abi::FLAG_MISSED_RETURN != 0,
+        unjoined: header.flags & abi::FLAG_UNJOINED != 0,
+    }
+}
+
+fn revalidate(record: abi::Revalidate, lookup: LookupFlags) -> Revalidate {
+    Revalidate {
+        dentry: Pointer(record.dentry),
+        walk: if record.lookup_flags & lookup.rcu != 0 {
+            Walk::Rcu
+        } else if record.lookup_flags & lookup.reval != 0 {
+            Walk::Reval
+        } else {
+            Walk::Ref
+        },
+        ret: record.ret,
+        verifier_checked: record.verifier_checks != 0,
+        verifier_set: record.verifier_sets != 0,
+        lookups: record.lookups,
+        kind: match record.dentry_kind {
+            abi::DENTRY_POSITIVE => DentryKind::Positive,
+            abi::DENTRY_NEGATIVE => DentryKind::Negative,
+            _ => DentryKind::Unknown,
+        },
+    }
+}
+
+fn open_task(record: abi::OpenTask) -> OpenTask {
+    OpenTask {
+        sent: record.sent,
+        claim: (record.claim != abi::CLAIM_UNKNOWN).then_some(record.claim),
+        replied_ns: (record.replied_ns != 0).then_some(record.replied_ns),
+        ret: record.ret,
+    }
+}
+
+fn open(record: abi::Open) -> Open {
+    Open {
+        dentry: Pointer(record.dentry),
+        fileid: (record.fileid != 0).then_some(record.fileid),
+        ret: record.ret,
+        flags: (record.open_flags != u32::MAX).then_some(record.open_flags),
+        stack: u32::try_from(record.stack_id).ok(),
+        tasks: record.tasks,
+        stateid_updates: record.stateid_updates,
+        opened: match record.opened {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

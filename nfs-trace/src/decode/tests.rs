@@ -1,0 +1,139 @@
+//! Hostile and honest bytes for [`decode`].
+
+use nfs_trace_ebpf::abi::{self, RecordHeader, RecordKind};
+use zerocopy::IntoBytes;
+
+use super::{DecodeError, decode};
+use crate::{
+    event::{DentryKind, Fact, Walk},
+    kernel::lookup_flags::LookupFlags,
+};
+
+fn header(kind: u8) -> Vec<u8> {
+    let header = RecordHeader {
+        start_ns: 5,
+        end_ns: 9,
+        tid: 7,
+        tgid: 6,
+        kind,
+        flags: abi::FLAG_FIRST,
+        seq: 3,
+        dev: 53,
+    };
+    header.as_bytes().to_vec()
+}
+
+/// Exercises every length from nothing to one byte short, for every kind.
+#[test]
+fn a_record_cut_anywhere_is_an_error_not_a_panic() {
+    let whole = [
+        (RecordKind::Revalidate, 24),
+        (RecordKind::Lookup, 8),
+        (RecordKind::OpenTask, 24),
+        (RecordKind::FileOpen, 32),
+        (RecordKind::AtomicOpen, 32),
+        (RecordKind::Name, 24),
+        (RecordKind::Comm, 16),
+    ];
+    for (kind, payload) in whole {
+        let mut bytes = header(kind as u8);
+        bytes.resize(bytes.len() + payload, 0);
+        assert!(decode(&bytes, LookupFlags::BEFORE_6_15).is_ok(), "{kind:?}");
+        for len in 0..bytes.len() {
+            let error = decode(&bytes[..len], LookupFlags::BEFORE_6_15).unwrap_err();
+            let known = (len >= 32).then_some(kind as u8);
+            assert_eq!(error, DecodeError::Short { len, kind: known }, "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn unknown_kinds_are_errors() {
+    for kind in (0..=255).filter(|&kind| RecordKind::from_u8(kind).is_none()) {
+        let mut bytes = header(kind);
+        bytes.resize(512, 0xff);
+        assert_eq!(
+            decode(&bytes, LookupFlags::BEFORE_6_15).unwrap_err(),
+            DecodeError::UnknownKind(kind)
+        );
+    }
+}
+
+#[test]
+fn a_name_longer_than_its_record_is_an_error() {
+    let mut bytes = header(RecordKind::Name as u8);
+    let name = abi::Name {
+        dentry: 1,
+        parent: 2,
+        len: 4,
+        reserved: [0; 3],
+    };
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend_from_slice(b"abc");
+    assert!(matches!(
+        decode(&bytes, LookupFlags::BEFORE_6_15),
+        Err(DecodeError::Short { kind: Some(6), .. })
+    ));
+    bytes.extend_from_slice(b"d and padding");
+    let event = decode(&bytes, LookupFlags::BEFORE_6_15).unwrap();
+    assert!(matches!(event.fact, Fact::Name { name, .. } if *name == *b"abcd"));
+}
+
+/// Exercises the LOOKUP_* numbers of both eras on the same record.
+#[test]
+fn the_walk_follows_the_kernels_own_numbers() {
+    let walk = |flags, lookup| {
+        let mut bytes = header(RecordKind::Revalidate as u8);
+        let payload = abi::Revalidate {
+            dentry: 1,
+            lookup_flags: flags,
+            ret: 1,
+            verifier_checks: 1,
+            verifier_sets: 0,
+            lookups: 0,
+            dentry_kind: abi::DENTRY_NEGATIVE,
+            reserved: 0,
+        };
+        bytes.extend_from_slice(payload.as_bytes());
+        match decode(&bytes, lookup).unwrap().fact {
+            Fact::Revalidate(call) => {
+                assert_eq!(call.kind, DentryKind::Negative);
+                call.walk
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(walk(0x141, LookupFlags::BEFORE_6_15), Walk::Rcu);
+    assert_eq!(walk(0x101, LookupFlags::BEFORE_6_15), Walk::Ref);
+    assert_eq!(walk(0x121, LookupFlags::BEFORE_6_15), Walk::Reval);
+    assert_eq!(walk(1 << 16 | 1 << 8, LookupFlags::SINCE_6_15), Walk::Rcu);
+    assert_eq!(walk(1 << 16, LookupFlags::SINCE_6_15), Walk::Ref);
+    assert_eq!(walk(1 << 16 | 1 << 7, LookupFlags::SINCE_6_15), Walk::Reval);
+}
+
+#[test]
+fn unknown_values_become_none() {
+    let mut bytes = header(RecordKind::AtomicOpen as u8);
+    let payload = abi::Open {
+        dentry: 0,
+        fileid: 0,
+        ret: -2,
+        open_flags: u32::MAX,
+        stack_id: -1,
+        tasks: 1,
+        stateid_updates: 0,
+        opened: 0xff,
+        reserved: 0,
+    };
+    bytes.extend_from_slice(payload.as_bytes());
+    match decode(&bytes, LookupFlags::BEFORE_6_15).unwrap().fact {
+        Fact::AtomicOpen(open) => {
+            assert!(!open.dentry.is_known());
+            assert_eq!(
+                (open.fileid, open.flags, open.stack, open.opened),
+                (None, None, None, None)
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,201 @@
+//! Can this machine trace, and if not: why, and what to do. Pure rules over [`Facts`].
+
+use nfs_trace_ebpf::probes::{Need, PROBES};
+use serde::Serialize;
+
+use super::Facts;
+
+/// CAP_* numbers (include/uapi/linux/capability.h).
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+const CAP_PERFMON: u64 = 1 << 38;
+const CAP_BPF: u64 = 1 << 39;
+
+/// One reason why tracing is not possible.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Everything that stands in the way; nothing if tracing can begin.
+#[must_use]
+pub fn problems(facts: &Facts) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut problem = |what: String, remedy: &str| {
+        problems.push(Problem {
+            what,
+            remedy: remedy.to_string(),
+        });
+    };
+    let has = |bits: u64| facts.capabilities.is_none_or(|held| held & bits == bits);
+    if !has(CAP_SYS_ADMIN) && !has(CAP_BPF | CAP_PERFMON) {
+        problem(
+            "no privilege to load BPF programs".into(),
+            "run it as root, or with CAP_BPF and CAP_PERFMON",
+        );
+    }
+    if facts.lockdown.as_deref() == Some("confidentiality") {
+        problem(
+            "kernel lockdown is in confidentiality mode, which forbids kprobes".into(),
+            "boot without lockdown=confidentiality",
+        );
+    }
+    if !facts.kprobe_pmu {
+        problem(
+            "this kernel offers no kprobes (no /sys/bus/event_source/devices/kprobe)".into(),
+            "use a kernel of 4.17 or later built with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
+        );
+    }
+    let missing: Vec<_> = PROBES
+        .iter()
+        .filter(|probe| probe.need == Need::Required && facts.resolve(probe).is_none())
+        .collect();
+    let all_of = |module| PROBES.iter().filter(|probe| probe.module == module).count();
+    let gone: Vec<&str> = ["nfs", "nfsv4"]
+        .into_iter()
+        .filter(|module| {
+            // None of the module's functions is there, needed or not.
+            let absent = PROBES
+                .iter()
+                .filter(|probe| probe.module == *module && facts.resolve(probe).is_none());
+            absent.count() == all_of(*module)
+        })
+        .collect();
+    if !gone.is_empty() {
+        problem(
+            format!(
+                "the kernel's NFSv4 client is not loaded (module {})",
+                gone.join(", ")
+            ),
+            "mount an NFSv4 file system or run `modprobe nfsv4`, then start again",
+        );
+    }
+    let mut symbols: Vec<&str> = missing
+        .iter()
+        .filter(|probe| !gone.contains(&probe.module))
+        .map(|probe| probe.symbol)
+        .collect();
+    symbols.dedup();
+    if !symbols.is_empty() {
+        problem(
+            format!("this kernel has no function {}", symbols.join(", ")),
+            "report the kernel's version: nfs-trace does not know this build yet",
+        );
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{lookup_flags::LookupFlags, symbols::Symbols};
+
+    fn kallsyms(leave_out: impl Fn(&str) -> bool) -> Symbols {
+        let text: String = PROBES
+            .iter()
+            .filter(|probe| !leave_out(probe.symbol))
+            .map(|probe| format!("ffffffffc0000000 t {}\t[{}]\n", probe.symbol, probe.module))
+            .collect();
+        Symbols::parse(&text, |_| true)
+    }
+
+    fn able() -> Facts {
+        Facts {
+            release: "6.1.0".into(),
+            capabilities: Some(CAP_SYS_ADMIN),
+            lockdown: Some("none".into()),
+            kprobe_pmu: true,
+            tracefs: None,
+            symbols: kallsyms(|_| false),
+            lookup_flags: LookupFlags::BEFORE_6_15,
+            lookup_flags_source: "release",
+            fork_child_pid: None,
+        }
+    }
+
+    /// Exercises one fact at a time: each gives exactly its own problem.
+    #[test]
+    fn each_obstacle_is_named_alone() {
+        assert_eq!(problems(&able()), []);
+        let what = |facts: &Facts| {
+            let found = problems(facts);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(!found[0].remedy.is_empty());
+            found[0].what.clone()
+        };
+        assert!(
+            what(&Facts {
+                capabilities: Some(0),
+                ..able()
+            })
+            .contains("privilege")
+        );
+        let perfmon = Some(CAP_PERFMON);
+        assert!(
+            what(&Facts {
+                capabilities: perfmon,
+                ..able()
+            })
+            .contains("privilege")
+        );
+        let lockdown = Some("confidentiality".into());
+        assert!(what(&Facts { lockdown, ..able() }).contains("lockdown"));
+        assert!(
+            what(&Facts {
+                kprobe_pmu: false,
+                ..able()
+            })
+            .contains("no kprobes")
+        );
+        let none = Symbols::default();
+        assert!(
+            what(&Facts {
+                symbols: none,
+                ..able()
+            })
+            .contains("(module nfs, nfsv4)")
+        );
+        let symbols = kallsyms(|name| name == "nfs4_open_done");
+        assert_eq!(
+            what(&Facts { symbols, ..able() }),
+            "this kernel has no function nfs4_open_done"
+        );
+    }
+
+    #[test]
+    fn what_is_only_helpful_is_no_obstacle() {
+        let capabilities = Some(CAP_BPF | CAP_PERFMON);
+        let symbols = kallsyms(|name| name == "nfs_set_verifier" || name == "nfs_check_verifier");
+        let lockdown = Some("integrity".into());
+        assert_eq!(
+            problems(&Facts {
+                capabilities,
+                lockdown,
+                symbols,
+                ..able()
+            }),
+            []
+        );
+    }
+
+    #[test]
+    fn a_fallback_symbol_is_enough() {
+        let text: String = PROBES
+            .iter()
+            .map(|probe| probe.fallbacks.first().unwrap_or(&probe.symbol))
+            .map(|symbol| format!("ffffffffc0000000 t {symbol}\t[nfsv4]\n"))
+            .collect();
+        let facts = Facts {
+            symbols: Symbols::parse(&text, |_| true),
+            ..able()
+        };
+        assert_eq!(problems(&facts), []);
+        let lookup = PROBES
+            .iter()
+            .find(|probe| probe.symbol == "_nfs4_proc_lookup")
+            .unwrap();
+        assert_eq!(facts.resolve(lookup), Some("nfs4_proc_lookup"));
+    }
+}

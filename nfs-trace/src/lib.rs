@@ -1,0 +1,35 @@
+//! nfs-trace shows which path every NFSv4 open takes.
+//!
+//! Data flows one way, and a module uses only what stands before it:
+//!
+//! ```text
+//! kernel -> programs -> ring buffer -> decode -> Event -> trace -> OpenPath -> Row -> text | JSON
+//!                                      (event)           (trace)           (row)  (render)
+//! ```
+//!
+//! `kernel`, `attach`, `modules`, `launch` are the live side; `run` composes. Nothing
+//! from `event` to `render` knows of aya, tokio, files or terminals.
+
+#![deny(unsafe_code)]
+
+pub mod attach;
+pub mod capture;
+pub mod cli;
+pub mod decode;
+pub mod event;
+pub mod exit;
+pub mod filter;
+pub mod kernel;
+pub mod launch;
+pub mod modules;
+pub mod mounts;
+pub mod names;
+pub mod pipeline;
+pub mod poll;
+pub mod probes;
+pub mod render;
+pub mod row;
+pub mod run;
+pub mod session;
+pub mod summary;
+pub mod trace;

@@ -1,0 +1,186 @@
+//! The NFSv4 mounts of this mount namespace, from /proc/self/mountinfo.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+
+/// One line of mountinfo, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// s_dev in the kernel's form: major in bits 20 and up.
+    pub dev: u32,
+    /// Where it is mounted.
+    pub point: PathBuf,
+    /// File system type.
+    pub fs_type: String,
+    /// What is mounted, as `server:/export`.
+    pub source: String,
+    /// `4.0`, `4.1`, `4.2`, for NFSv4.
+    pub nfs_version: Option<String>,
+}
+
+/// Every mount, in the order in which they were mounted.
+///
+/// # Errors
+/// If /proc is not mounted.
+pub fn read() -> io::Result<Vec<Mount>> {
+    Ok(fs::read_to_string("/proc/self/mountinfo")?
+        .lines()
+        .filter_map(parse)
+        .collect())
+}
+
+/// Only those of NFSv4.
+#[must_use]
+pub fn nfs4(mounts: Vec<Mount>) -> Vec<Mount> {
+    mounts
+        .into_iter()
+        .filter(|mount| mount.nfs_version.is_some())
+        .collect()
+}
+
+/// The NFSv4 mount that holds `path`, which may lie anywhere below it.
+///
+/// # Errors
+/// If the path does not exist or is on something else.
+pub fn holding(mounts: &[Mount], path: &Path) -> anyhow::Result<Mount> {
+    let real = path
+        .canonicalize()
+        .with_context(|| format!("failed to find the mount of `{}`", path.display()))?;
+    // The last one mounted covers earlier ones at the same place.
+    let mount = mounts
+        .iter()
+        .rev()
+        .filter(|mount| real.starts_with(&mount.point))
+        .max_by_key(|mount| mount.point.components().count())
+        .with_context(|| format!("no mount holds `{}`", path.display()))?;
+    if mount.nfs_version.is_some() {
+        return Ok(mount.clone());
+    }
+    let known: Vec<_> = mounts
+        .iter()
+        .filter(|mount| mount.nfs_version.is_some())
+        .map(|mount| mount.point.display().to_string())
+        .collect();
+    let here = if known.is_empty() {
+        "there is no NFSv4 mount here".to_string()
+    } else {
+        format!("the NFSv4 mounts here are: {}", known.join(", "))
+    };
+    bail!(
+        "`{}` is on {}, not NFSv4; {here}",
+        path.display(),
+        mount.fs_type
+    );
+}
+
+/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`,
+/// see proc_pid_mountinfo(5).
+fn parse(line: &str) -> Option<Mount> {
+    let (before, after) = line.split_once(" - ")?;
+    let mut before = before.split(' ').skip(2);
+    let (major, minor) = before.next()?.split_once(':')?;
+    let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
+    let point = unescape(before.nth(1)?);
+    let mut after = after.split(' ');
+    let fs_type = after.next()?.to_string();
+    let source = unescape(after.next()?);
+    let options = after.next().unwrap_or_default();
+    let version = options
+        .split(',')
+        .find_map(|option| option.strip_prefix("vers="));
+    let nfs_version = (fs_type == "nfs4" || fs_type == "nfs")
+        .then(|| version.filter(|version| version.starts_with('4')))
+        .flatten()
+        // Old kernels say "4" for 4.0.
+        .map(|version| {
+            if version == "4" {
+                "4.0".into()
+            } else {
+                version.to_string()
+            }
+        });
+    let dev = major << 20 | minor;
+    Some(Mount {
+        dev,
+        point: point.into(),
+        fs_type,
+        source,
+        nfs_version,
+    })
+}
+
+/// Spaces and the like are written as `\040`.
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let digits = tail
+            .get(..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(value) if byte == b'\\' => {
+                bytes.push(value);
+                rest = &tail[3..];
+            }
+            _ => {
+                bytes.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_nfs4_is_read() {
+        let line = "100 29 0:53 / /mnt/a\\040b rw,relatime shared:1 - nfs4 \
+                    srv:/x rw,vers=4.1,rsize=262144,proto=tcp";
+        let mount = parse(line).unwrap();
+        assert_eq!(mount.point, Path::new("/mnt/a b"));
+        assert_eq!(mount.dev, 53);
+        assert_eq!(mount.nfs_version.as_deref(), Some("4.1"));
+        assert_eq!(mount.source, "srv:/x");
+    }
+
+    #[test]
+    fn nfsv3_and_others_have_no_nfs4_version() {
+        for line in [
+            "100 29 0:53 / /mnt rw - nfs srv:/x rw,vers=3,proto=tcp",
+            "100 29 8:1 / / rw - ext4 /dev/sda1 rw",
+        ] {
+            assert_eq!(parse(line).unwrap().nfs_version, None, "{line}");
+        }
+        let old = parse("100 29 0:53 / /mnt rw - nfs4 srv:/x rw,vers=4,proto=tcp").unwrap();
+        assert_eq!(old.nfs_version.as_deref(), Some("4.0"));
+    }
+
+    #[test]
+    fn odd_lines_are_left_out() {
+        for line in ["", "1 2", "a b c d - e f", "1 2 x:y / / rw - t s o", " - "] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_path_on_something_else_names_the_mounts_there_are() {
+        let mounts = [
+            "1 0 8:1 / / rw - ext4 /dev/sda1 rw",
+            "2 1 0:53 / /mnt/x rw - nfs4 s:/ rw,vers=4.2",
+        ]
+        .map(|line| parse(line).unwrap());
+        let error = holding(&mounts, Path::new("/")).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`/` is on ext4, not NFSv4; the NFSv4 mounts here are: /mnt/x"
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! Bytes to rows: decode, reconstruct, filter, render. Live traces and replays share it.
+
+use std::io;
+
+use crate::{
+    decode::decode,
+    filter::Filter,
+    mounts::Mount,
+    render::Render,
+    row::Row,
+    session::Session,
+    summary::{KernelCounts, Summary},
+    trace::{OpenPath, Tracer},
+};
+
+/// What only a live trace can ask.
+pub trait Surroundings {
+    /// A symbolised kernel stack.
+    fn stack(&mut self, id: u32) -> Option<Vec<String>>;
+    /// The mounts as they are now; asked when an unknown super block turns up.
+    fn mounts(&mut self) -> Option<Vec<Mount>>;
+}
+
+/// For replays: the session holds all there is.
+pub struct Nothing;
+
+impl Surroundings for Nothing {
+    fn stack(&mut self, _id: u32) -> Option<Vec<String>> {
+        None
+    }
+
+    fn mounts(&mut self) -> Option<Vec<Mount>> {
+        None
+    }
+}
+
+/// How to show rows.
+#[derive(Debug, Default)]
+pub struct Show {
+    /// Which rows.
+    pub filter: Filter,
+    /// Stop after this many.
+    pub count: Option<u64>,
+    /// With the dentry's address.
+    pub raw_pointers: bool,
+}
+
+/// The stages in a row.
+pub struct Pipeline {
+    session: Session,
+    tracer: Tracer,
+    show: Show,
+    render: Box<dyn Render>,
+    summary: Summary,
+}
+
+impl Pipeline {
+    /// Renders the start.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn start(session: Session, show: Show, mut render: Box<dyn Render>) -> io::Result<Self> {
+        render.start(&session)?;
+        render.flush()?;
+        let tracer = Tracer::new(session.signals(), session.armed_ns);
+        Ok(Self {
+            session,
+            tracer,
+            show,
+            render,
+            summary: Summary::default(),
+        })
+    }
+
+    /// Takes the bytes of one record.
+    ///
+    /// # Errors
+    /// If a row cannot be written.
+    pub fn record(&mut self, bytes: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
+        self.summary.events += 1;
+        let Ok(event) = decode(bytes, self.session.lookup_flags) else {
+            self.summary.undecodable += 1;
+            return Ok(());
+        };
+        let mut done = Vec::new();
+        self.tracer.push(event, &mut |path| done.push(path));
+        done.iter().try_for_each(|path| self.path(path, around))
+    }
+
+    /// Whether `--count` is reached.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.show
+            .count
+            .is_some_and(|count| self.summary.opens() >= count)
+    }
+
+    /// Pushes out what is buffered.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.render.flush()
+    }
+
+    /// Ends what is pending and renders the end.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn finish(mut self, kernel: KernelCounts, around: &mut dyn Surroundings) -> io::Result<()> {
+        let mut done = Vec::new();
+        self.tracer.finish(&mut |path| done.push(path));
+        done.sort_by_key(|path| path.start_ns);
+        done.iter().try_for_each(|path| self.path(path, around))?;
+        self.summary.kernel = kernel;
+        self.summary.outside_paths = self.tracer.outside_paths();
+        self.render.end(&self.summary)?;
+        self.render.flush()
+    }
+
+    fn path(&mut self, path: &OpenPath, around: &mut dyn Surroundings) -> io::Result<()> {
+        if path.dev != 0
+            && self.session.mount(path.dev).is_none()
+            && let Some(mounts) = around.mounts()
+        {
+            self.session.mounts = mounts;
+        }
+        let stack = path.stack.and_then(|id| around.stack(id));
+        let mut row = Row::new(path, &self.session, stack);
+        if self.show.raw_pointers {
+            row.dentry_pointer = Some(format!("{:?}", path.dentry));
+        }
+        if self.is_full() || !self.show.filter.lets(&row) {
+            self.summary.hide(&row);
+            return Ok(());
+        }
+        self.summary.show(&row);
+        self.render.row(&row)
+    }
+}

@@ -1,0 +1,159 @@
+//! `nfs-trace probes`: what this kernel offers, what would be attached, what would be
+//! lost. Loads nothing.
+
+use std::io::{self, Write};
+
+use anyhow::Context as _;
+use nfs_trace_ebpf::probes::{At, Need, PROBES};
+use serde::Serialize;
+
+use crate::{
+    cli::Format,
+    exit::Exit,
+    kernel::{
+        Facts,
+        lookup_flags::LookupFlags,
+        preflight::{Problem, problems},
+        read_layout,
+    },
+};
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: &'static str,
+    kernel: &'a str,
+    can_trace: bool,
+    problems: Vec<Problem>,
+    layout: &'static str,
+    layout_missing: Vec<&'static str>,
+    revalidate_dentry_arg: u32,
+    lookup_flags: LookupFlags,
+    lookup_flags_source: &'static str,
+    probes: Vec<ProbeReport>,
+}
+
+#[derive(Serialize)]
+struct ProbeReport {
+    symbol: &'static str,
+    module: &'static str,
+    at: &'static str,
+    need: &'static str,
+    tells: &'static str,
+    /// The symbol that would be probed; null if there is none.
+    found: Option<&'static str>,
+    /// The module it was found in, as the kernel says; null if built in or not found.
+    found_in: Option<String>,
+}
+
+/// Prints the report.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn run(format: Format) -> anyhow::Result<Exit> {
+    let facts = Facts::gather();
+    let layout = read_layout();
+    let problems = problems(&facts);
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        kernel: &facts.release,
+        can_trace: problems.is_empty(),
+        layout: layout.source(),
+        layout_missing: layout.missing.clone(),
+        revalidate_dentry_arg: layout
+            .revalidate_dentry_arg
+            .unwrap_or_else(|| facts.revalidate_dentry_arg()),
+        lookup_flags: facts.lookup_flags,
+        lookup_flags_source: facts.lookup_flags_source,
+        probes: PROBES
+            .iter()
+            .map(|probe| {
+                let found = facts.resolve(probe);
+                ProbeReport {
+                    symbol: probe.symbol,
+                    module: probe.module,
+                    at: match probe.at {
+                        At::Entry => "entry",
+                        At::Return => "return",
+                    },
+                    need: match probe.need {
+                        Need::Required => "required",
+                        Need::Helpful => "helpful",
+                    },
+                    tells: probe.tells,
+                    found,
+                    found_in: found
+                        .and_then(|symbol| facts.symbols.get(symbol))
+                        .and_then(|symbol| symbol.module.clone()),
+                }
+            })
+            .collect(),
+        problems,
+    };
+    let exit = if report.can_trace {
+        Exit::Ok
+    } else {
+        Exit::Unavailable
+    };
+    let mut out = io::stdout().lock();
+    let written = match format {
+        Format::Json => serde_json::to_writer(&mut out, &report)
+            .map_err(Into::into)
+            .and_then(|()| writeln!(out)),
+        Format::Text => text(&report, &mut out),
+    };
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("failed to write to stdout")
+        }
+        _ => Ok(exit),
+    }
+}
+
+fn text(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "nfs-trace {} on kernel {}",
+        report.version, report.kernel
+    )?;
+    writeln!(out, "names from:    {}", report.layout)?;
+    if !report.layout_missing.is_empty() && report.layout != "none" {
+        writeln!(out, "  not found:   {}", report.layout_missing.join(", "))?;
+    }
+    let LookupFlags { open, rcu, reval } = report.lookup_flags;
+    writeln!(
+        out,
+        "LOOKUP flags:  OPEN {open:#x}, RCU {rcu:#x}, REVAL {reval:#x} (from {})",
+        report.lookup_flags_source
+    )?;
+    writeln!(out)?;
+    writeln!(
+        out,
+        "{:24} {:7} {:7} {:9} {:9} TELLS",
+        "FUNCTION", "MODULE", "AT", "NEED", "STATE"
+    )?;
+    for probe in &report.probes {
+        let state = if probe.found.is_some() {
+            "found"
+        } else {
+            "MISSING"
+        };
+        writeln!(
+            out,
+            "{:24} {:7} {:7} {:9} {state:9} {}",
+            probe.found.unwrap_or(probe.symbol),
+            probe.module,
+            probe.at,
+            probe.need,
+            probe.tells,
+        )?;
+    }
+    writeln!(out)?;
+    if report.can_trace {
+        return writeln!(out, "This kernel can be traced.");
+    }
+    writeln!(out, "This kernel cannot be traced now:")?;
+    for Problem { what, remedy } in &report.problems {
+        writeln!(out, "  {what}\n    -> {remedy}")?;
+    }
+    Ok(())
+}

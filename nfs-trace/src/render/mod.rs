@@ -1,0 +1,32 @@
+//! Rows to text or JSON. A renderer decides nothing: it prints what the row says.
+
+pub mod json;
+pub mod text;
+
+use std::io;
+
+use crate::{row::Row, session::Session, summary::Summary};
+
+/// One output format. Rows go to stdout; `note` is for people and goes to stderr.
+pub trait Render {
+    /// Before the first row.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn start(&mut self, session: &Session) -> io::Result<()>;
+    /// One row.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn row(&mut self, row: &Row) -> io::Result<()>;
+    /// After the last row.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn end(&mut self, summary: &Summary) -> io::Result<()>;
+    /// Pushes out what is buffered.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn flush(&mut self) -> io::Result<()>;
+}

@@ -1,0 +1,336 @@
+//! `nfs-trace trace`: composes the stages of a live trace. The only file that knows
+//! them all.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal as _},
+    path::Path,
+    process::{ExitCode, ExitStatus},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use aya::maps::{MapData, RingBuf};
+use jiff::tz::TimeZone;
+use nfs_trace_ebpf::abi::ABI_VERSION;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::{
+    io::unix::AsyncFd,
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{
+    attach::{Attached, KernelFilters, Options},
+    capture,
+    cli::{Format, TraceArgs},
+    exit::{Exit, ExitError},
+    filter::Filter,
+    kernel::{Facts, layout::Layout, preflight, read_layout, symbols::AddressMap},
+    launch::{Launched, shell_status},
+    modules::ModuleWatch,
+    mounts::{self, Mount},
+    pipeline::{Pipeline, Show, Surroundings},
+    poll,
+    render::{
+        Render,
+        json::Json,
+        text::{Style, Text},
+    },
+    session::Session,
+    trace::ARMING_NS,
+};
+
+/// After a drain, records gather this long before the next one: under load one wake-up
+/// serves many records, and the first record after a pause is shown at once.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// Runs the trace.
+///
+/// # Errors
+/// With the exit status to use; see [`crate::exit`].
+pub fn trace(args: TraceArgs) -> anyhow::Result<ExitCode> {
+    log::set_logger(&StderrLog).ok();
+    log::set_max_level(log::LevelFilter::Info);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?
+        .block_on(live(args))
+}
+
+/// Where a trace ended, and why.
+enum Ending {
+    /// `--count`, `--duration`, a signal or a closed pipe.
+    Asked,
+    /// The command ended.
+    Command(ExitStatus),
+    /// A probed module was unloaded.
+    ModuleGone(String),
+}
+
+async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
+    let facts = Facts::gather();
+    let problems = preflight::problems(&facts);
+    if !problems.is_empty() {
+        let lines: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("{}\n  -> {}", problem.what, problem.remedy))
+            .collect();
+        let message = format!("cannot trace on this machine: {}", lines.join("\n"));
+        return Err(ExitError::unavailable(message).into());
+    }
+    let filter = Filter::new(&args.path, args.comm.clone(), args.open_path.clone())
+        .map_err(|error| ExitError::usage(format!("--path: {error}")))?;
+    let layout = read_layout();
+    let mut filters = kernel_filters(&args, &layout)?;
+
+    // Listening begins before the programs are attached: no module goes unseen.
+    let watch = ModuleWatch::new()?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut command = match args.command.as_slice() {
+        [] => None,
+        command => Some(Launched::start(command)?),
+    };
+    filters.command = command.as_ref().map(Launched::pid);
+
+    let options = Options {
+        buffer: args.buffer * 1024,
+        stacks: args.stack,
+    };
+    let mut attached = Attached::new(&facts, &layout, &filters, &options)?;
+    let mut ring = poll::ring(attached.take_ring()?).context("failed to poll the ring buffer")?;
+    attached.arm(true)?;
+    let session = session(&facts, &layout, &attached)?;
+    let mut capture = match &args.capture {
+        Some(path) => Some(create_capture(path, &session)?),
+        None => None,
+    };
+    let show = Show {
+        filter,
+        count: args.count,
+        raw_pointers: args.raw_pointers,
+    };
+    let mut pipeline = Pipeline::start(session, show, renderer(&args)).or_else(stdout_error)?;
+
+    sleep(Duration::from_nanos(ARMING_NS)).await;
+    if let Some(path) = &args.ready_file {
+        File::create(path)
+            .with_context(|| format!("failed to create the ready file `{}`", path.display()))?;
+    }
+    if let Some(command) = &mut command {
+        command.resume()?;
+    }
+
+    let mut around = Live {
+        attached,
+        addresses: None,
+    };
+    let deadline = args.duration.map(|duration| Instant::now() + duration);
+    let ending = loop {
+        // A closed pipe is noticed when something is written.
+        match drain(&mut ring, &mut pipeline, capture.as_mut(), &mut around) {
+            Ok(_) if pipeline.is_full() => break Ending::Asked,
+            Ok(true) => sleep(GATHER).await,
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Ok.into()),
+            Err(error) => return Err(error).context("failed to write"),
+        }
+        tokio::select! {
+            ready = ring.readable_mut() => ready?.clear_ready(),
+            _ = interrupt.recv() => break Ending::Asked,
+            _ = terminate.recv() => {
+                if let Some(command) = &command {
+                    command.terminate();
+                }
+                break Ending::Asked;
+            }
+            () = until(deadline) => break Ending::Asked,
+            status = ended(command.as_mut()) => break Ending::Command(status?),
+            module = watch.removal_of(&["nfs", "nfsv4"]) => break Ending::ModuleGone(module?),
+        }
+    };
+
+    around.attached.arm(false)?;
+    let written = drain(&mut ring, &mut pipeline, capture.as_mut(), &mut around)
+        .and_then(|_| capture.as_mut().map_or(Ok(()), capture::Writer::flush))
+        .and_then(|()| {
+            let counts = around.attached.counts().map_err(io::Error::other)?;
+            pipeline.finish(counts, &mut around)
+        });
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.context("failed to write")?,
+    }
+    Ok(match ending {
+        Ending::Asked => Exit::Ok.into(),
+        Ending::Command(status) => ExitCode::from(shell_status(status)),
+        Ending::ModuleGone(module) => anyhow::bail!(
+            "the module {module} was unloaded, and its probes went with it: start again when it \
+             is back"
+        ),
+    })
+}
+
+fn kernel_filters(args: &TraceArgs, layout: &Layout) -> anyhow::Result<KernelFilters> {
+    let mounts = mounts::read().context("failed to read /proc/self/mountinfo")?;
+    let mut filters = KernelFilters::default();
+    for path in &args.mount {
+        let mount = mounts::holding(&mounts, path)
+            .map_err(|error| ExitError::usage(format!("--mount: {error:#}")))?;
+        filters.devs.push(mount.dev);
+    }
+    if !filters.devs.is_empty() && layout.source() == "none" {
+        return Err(ExitError::unavailable(
+            "--mount needs the kernel's BTF to tell mounts apart, and this kernel has none: \
+             trace all mounts, or filter by --pid",
+        )
+        .into());
+    }
+    for pid in &args.pid {
+        if !Path::new("/proc").join(pid.to_string()).exists() {
+            return Err(ExitError::usage(format!("--pid: there is no process {pid}")).into());
+        }
+        filters.tgids.push(*pid);
+    }
+    Ok(filters)
+}
+
+fn session(facts: &Facts, layout: &Layout, attached: &Attached) -> anyhow::Result<Session> {
+    let monotonic = nanoseconds(ClockId::Monotonic);
+    let offset = nanoseconds(ClockId::Realtime) - monotonic;
+    Ok(Session {
+        abi_version: ABI_VERSION,
+        version: env!("CARGO_PKG_VERSION").into(),
+        kernel: facts.release.clone(),
+        transport: "ring".into(),
+        layout: layout.source().into(),
+        probes: attached.probes.clone(),
+        lookup_flags: facts.lookup_flags,
+        mounts: mounts::nfs4(mounts::read().context("failed to read /proc/self/mountinfo")?),
+        clock_offset_ns: offset,
+        armed_ns: u64::try_from(monotonic).context("the monotonic clock is before its start")?,
+    })
+}
+
+fn nanoseconds(clock: ClockId) -> i64 {
+    let now = clock_gettime(clock);
+    now.tv_sec
+        .saturating_mul(1_000_000_000)
+        .saturating_add(now.tv_nsec)
+}
+
+fn renderer(args: &TraceArgs) -> Box<dyn Render> {
+    let out = BufWriter::with_capacity(1 << 16, io::stdout());
+    match args.format {
+        Format::Json => Box::new(Json::new(out)),
+        Format::Text => {
+            let terminal = io::stdout().is_terminal();
+            let width = rustix::termios::tcgetwinsize(io::stdout())
+                .ok()
+                .filter(|_| terminal)
+                .map(|size| usize::from(size.ws_col));
+            let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+            let zone = TimeZone::system();
+            let style = Style {
+                width,
+                colour,
+                steps: args.verbose,
+                zone,
+            };
+            Box::new(Text::new(out, io::stderr(), style))
+        }
+    }
+}
+
+fn create_capture(
+    path: &Path,
+    session: &Session,
+) -> anyhow::Result<capture::Writer<BufWriter<File>>> {
+    File::create(path)
+        .and_then(|file| capture::Writer::new(BufWriter::new(file), session))
+        .with_context(|| format!("failed to create the capture `{}`", path.display()))
+}
+
+fn stdout_error<T>(error: io::Error) -> anyhow::Result<T> {
+    Err(error).context("failed to write to stdout")
+}
+
+/// Takes everything that is in the buffer. Returns whether there was anything.
+fn drain(
+    ring: &mut AsyncFd<RingBuf<MapData>>,
+    pipeline: &mut Pipeline,
+    mut capture: Option<&mut capture::Writer<BufWriter<File>>>,
+    around: &mut Live,
+) -> io::Result<bool> {
+    let mut any = false;
+    while let Some(record) = ring.get_mut().next() {
+        any = true;
+        if let Some(capture) = capture.as_mut() {
+            capture.record(&record)?;
+        }
+        pipeline.record(&record, around)?;
+    }
+    if any {
+        around.attached.flush_log();
+        pipeline.flush()?;
+    }
+    Ok(any)
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn ended(command: Option<&mut Launched>) -> anyhow::Result<ExitStatus> {
+    match command {
+        Some(command) => command.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The live machine, for what the records do not carry.
+struct Live {
+    attached: Attached,
+    addresses: Option<AddressMap>,
+}
+
+impl Surroundings for Live {
+    fn stack(&mut self, id: u32) -> Option<Vec<String>> {
+        let stack = self.attached.stack(id)?;
+        let addresses = self
+            .addresses
+            .get_or_insert_with(|| AddressMap::read().unwrap_or_default());
+        Some(
+            stack
+                .iter()
+                .map(|address| addresses.name(*address))
+                .collect(),
+        )
+    }
+
+    fn mounts(&mut self) -> Option<Vec<Mount>> {
+        mounts::read().ok().map(mounts::nfs4)
+    }
+}
+
+/// Diagnostics of the programs, for people.
+struct StderrLog;
+
+impl log::Log for StderrLog {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Info
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            eprintln!("nfs-trace: {}: {}", record.level(), record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}

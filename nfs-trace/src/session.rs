@@ -1,0 +1,56 @@
+//! What is true for a whole trace: everything that judging and showing its records
+//! needs to know about the machine. A recording carries it, so replay shows the same.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{kernel::lookup_flags::LookupFlags, mounts::Mount, trace::Signals};
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Version of the records ([`nfs_trace_ebpf::abi::ABI_VERSION`]).
+    pub abi_version: u32,
+    /// Version of this program.
+    pub version: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// `ring`.
+    pub transport: String,
+    /// Where the layout of kernel structures came from: `btf` or `none`.
+    pub layout: String,
+    /// Probed symbol -> `attached`, or why not.
+    pub probes: BTreeMap<String, String>,
+    /// LOOKUP_* numbers in force.
+    pub lookup_flags: LookupFlags,
+    /// NFSv4 mounts.
+    pub mounts: Vec<Mount>,
+    /// CLOCK_REALTIME minus CLOCK_MONOTONIC, ns.
+    pub clock_offset_ns: i64,
+    /// When the programs were armed, ns of CLOCK_MONOTONIC.
+    pub armed_ns: u64,
+}
+
+/// Value of [`Session::probes`] for a probe in place.
+pub const ATTACHED: &str = "attached";
+
+impl Session {
+    /// What the probes in place can tell apart.
+    #[must_use]
+    pub fn signals(&self) -> Signals {
+        let attached = |symbol: &str| self.probes.get(symbol).is_some_and(|it| it == ATTACHED);
+        Signals {
+            verifier_check: attached("nfs_check_verifier"),
+            verifier_set: attached("nfs_set_verifier"),
+        }
+    }
+
+    /// The mount of a super block; the first one where there are several.
+    #[must_use]
+    pub fn mount(&self, dev: u32) -> Option<&Mount> {
+        self.mounts
+            .iter()
+            .find(|mount| dev != 0 && mount.dev == dev)
+    }
+}

@@ -1,0 +1,190 @@
+//! The end of a trace: how many opens of which kind, and everything that was lost.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    row::{Row, Rpcs},
+    trace::{NameCheck, PathWord},
+};
+
+/// What the kernel side counted; all zero in a replay without counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct KernelCounts {
+    /// OPENs outside traced paths (state recovery, delegation return, opens that the
+    /// filters left out).
+    pub open_elsewhere: u64,
+    /// LOOKUPs outside traced paths.
+    pub lookup_elsewhere: u64,
+    /// Opens that were running when tracing began.
+    pub running_at_start: u64,
+    /// Records that found no room.
+    pub records: u64,
+    /// Calls whose return was never seen.
+    pub returns: u64,
+    /// Children of the traced command that found no room.
+    pub children: u64,
+    /// Per program.
+    pub programs: BTreeMap<&'static str, ProgramCounts>,
+}
+
+/// What one program counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ProgramCounts {
+    /// Times it ran while armed.
+    pub hits: u64,
+    /// Records of it that found no room.
+    pub lost: u64,
+}
+
+/// Counts over all rows that were shown, and what is missing.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    opens: u64,
+    by_open_path: BTreeMap<PathWord, u64>,
+    by_name_check: BTreeMap<NameCheck, u64>,
+    stale_retries: u64,
+    incomplete: u64,
+    hidden: u64,
+    rpcs: (u64, u64),
+    hidden_rpcs: (u64, u64),
+    /// Records that arrived.
+    pub events: u64,
+    /// Records that could not be decoded.
+    pub undecodable: u64,
+    /// OPENs and LOOKUPs that reconstruction found to be in no open of a file.
+    pub outside_paths: (u64, u64),
+    /// What the kernel side counted.
+    pub kernel: KernelCounts,
+}
+
+/// The JSON line of type `end`.
+#[derive(Debug, Clone, Serialize)]
+pub struct End {
+    /// Rows shown.
+    pub opens: u64,
+    /// Rows by open path; every word is there.
+    pub by_open_path: BTreeMap<PathWord, u64>,
+    /// Rows by name check, those that occurred.
+    pub by_name_check: BTreeMap<NameCheck, u64>,
+    /// EOPENSTALE returns inside the rows.
+    pub stale_retries: u64,
+    /// Rows whose evidence is incomplete.
+    pub incomplete: u64,
+    /// Opens that the user-space filters left out.
+    pub hidden: u64,
+    /// RPCs in the rows, and all others that were seen.
+    pub rpcs: EndRpcs,
+    /// Records that arrived.
+    pub events: u64,
+    /// Opens that were running when tracing began, and are not shown.
+    pub running_at_start: u64,
+    /// What is missing; all zero in a trace to rely on.
+    pub lost: Lost,
+    /// Per program.
+    pub programs: BTreeMap<&'static str, ProgramCounts>,
+}
+
+/// RPC totals: in + elsewhere is what /proc/self/mountstats counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct EndRpcs {
+    /// OPENs in the rows.
+    pub open: u64,
+    /// LOOKUPs in the rows.
+    pub lookup: u64,
+    /// OPENs outside them.
+    pub open_elsewhere: u64,
+    /// LOOKUPs outside them.
+    pub lookup_elsewhere: u64,
+}
+
+/// Everything that was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// Records that found no room in the buffer or in a map.
+    pub records: u64,
+    /// Calls whose return was never seen (no free kretprobe instance).
+    pub returns: u64,
+    /// Children of the traced command that could not be followed.
+    pub children: u64,
+    /// Records that made no sense.
+    pub undecodable: u64,
+}
+
+impl Lost {
+    /// Whether nothing was.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self
+            == Self {
+                records: 0,
+                returns: 0,
+                children: 0,
+                undecodable: 0,
+            }
+    }
+}
+
+impl Summary {
+    /// Counts a row that is shown.
+    pub fn show(&mut self, row: &Row) {
+        self.opens += 1;
+        *self.by_open_path.entry(row.open_path).or_default() += 1;
+        *self.by_name_check.entry(row.name_check).or_default() += 1;
+        self.stale_retries += u64::from(row.stale_retries);
+        self.incomplete += u64::from(!row.complete);
+        add(&mut self.rpcs, row.rpcs);
+    }
+
+    /// Counts a row that the filters left out.
+    pub fn hide(&mut self, row: &Row) {
+        self.hidden += 1;
+        add(&mut self.hidden_rpcs, row.rpcs);
+    }
+
+    /// Rows shown so far.
+    #[must_use]
+    pub fn opens(&self) -> u64 {
+        self.opens
+    }
+
+    /// The closing line.
+    #[must_use]
+    pub fn end(&self) -> End {
+        let kernel = &self.kernel;
+        End {
+            opens: self.opens,
+            by_open_path: PathWord::ALL
+                .iter()
+                .map(|word| (*word, self.by_open_path.get(word).copied().unwrap_or(0)))
+                .collect(),
+            by_name_check: self.by_name_check.clone(),
+            stale_retries: self.stale_retries,
+            incomplete: self.incomplete,
+            hidden: self.hidden,
+            rpcs: EndRpcs {
+                open: self.rpcs.0,
+                lookup: self.rpcs.1,
+                open_elsewhere: kernel.open_elsewhere + self.outside_paths.0 + self.hidden_rpcs.0,
+                lookup_elsewhere: kernel.lookup_elsewhere
+                    + self.outside_paths.1
+                    + self.hidden_rpcs.1,
+            },
+            events: self.events,
+            running_at_start: kernel.running_at_start,
+            lost: Lost {
+                records: kernel.records,
+                returns: kernel.returns,
+                children: kernel.children,
+                undecodable: self.undecodable,
+            },
+            programs: kernel.programs.clone(),
+        }
+    }
+}
+
+fn add(total: &mut (u64, u64), rpcs: Rpcs) {
+    total.0 += u64::from(rpcs.open);
+    total.1 += u64::from(rpcs.lookup);
+}

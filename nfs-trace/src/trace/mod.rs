@@ -1,0 +1,369 @@
+//! Events -> open paths, per thread. Pure: no clock, no file, no kernel.
+//!
+//! A thread does one open at a time, so its events are in order and the join needs no
+//! more than the thread's pending path. Records come when a call returns: what
+//! happened inside a call arrives before the call itself.
+
+mod classify;
+mod names;
+mod path;
+mod pending;
+
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+pub use self::{
+    classify::Signals,
+    path::{Gap, NameCheck, OpenPath, PathWord, Step, StepKind},
+};
+use self::{
+    names::Names,
+    pending::{ECHILD, EOPENSTALE, ESTALE, Pending},
+};
+use crate::event::{DentryKind, Event, Fact, Open, OpenTask, Revalidate, Stamp};
+
+/// Threads whose state is kept: twice what the programs keep.
+const THREADS: NonZeroUsize = NonZeroUsize::new(32_768).expect("not zero");
+const ENOENT: i32 = -2;
+/// include/uapi/asm-generic/fcntl.h
+const O_DIRECTORY: u32 = 0o200_000;
+/// An open whose first step comes this soon after arming may have begun before it.
+/// The loader says "ready" only when this time is over.
+pub const ARMING_NS: u64 = 10_000_000;
+
+#[derive(Default)]
+struct Thread {
+    comm: Box<[u8]>,
+    next_seq: Option<u16>,
+    /// A gap that the next path inherits.
+    gap: Option<Gap>,
+    unjoined: bool,
+    /// Steps whose enclosing call has not returned yet.
+    inner: Vec<Step>,
+    pending: Option<Pending>,
+}
+
+/// Takes events in the order in which the ring buffer delivers them.
+pub struct Tracer {
+    signals: Signals,
+    armed_ns: u64,
+    threads: LruCache<u32, Thread>,
+    names: Names,
+    /// LOOKUPs and OPENs of calls that turned out to open no regular file.
+    no_open: (u64, u64),
+}
+
+impl Tracer {
+    /// `armed_ns`: when the programs were armed, ns of CLOCK_MONOTONIC.
+    #[must_use]
+    pub fn new(signals: Signals, armed_ns: u64) -> Self {
+        Self {
+            signals,
+            armed_ns,
+            threads: LruCache::new(THREADS),
+            names: Names::new(),
+            no_open: (0, 0),
+        }
+    }
+
+    /// (OPENs, LOOKUPs) that were seen but belong to no open of a regular file, such
+    /// as a directory that was looked up in order to be listed.
+    #[must_use]
+    pub fn outside_paths(&self) -> (u64, u64) {
+        self.no_open
+    }
+
+    /// Takes one event; `done` gets every path that ends with it.
+    pub fn push(&mut self, event: Event, done: &mut impl FnMut(OpenPath)) {
+        let Event { stamp, fact } = event;
+        let mut thread = self.threads.pop(&stamp.tid).unwrap_or_default();
+        if stamp.missed_return {
+            // What the thread was in the middle of has ended unseen.
+            thread.gap = Some(Gap::ReturnMissed);
+            self.flush(stamp.tid, &mut thread, done);
+            thread.gap = Some(Gap::ReturnMissed);
+        }
+        thread.check_order(&stamp);
+        match fact {
+            Fact::Name {
+                dentry,
+                parent,
+                name,
+            } => self.names.learn(dentry, parent, &name),
+            Fact::Comm(comm) => thread.comm = comm,
+            Fact::Lookup(ret) => thread.inner.push(step(&stamp, StepKind::Lookup(ret))),
+            Fact::OpenTask(task) => {
+                thread.unjoined |= stamp.unjoined;
+                thread.inner.push(step(&stamp, StepKind::OpenTask(task)));
+            }
+            Fact::Revalidate(call) => self.revalidate(&mut thread, &stamp, call, done),
+            Fact::FileOpen(open) => self.open(&mut thread, &stamp, open, false, done),
+            Fact::AtomicOpen(open) => self.open(&mut thread, &stamp, open, true, done),
+        }
+        if let Some((tid, mut evicted)) = self.threads.push(stamp.tid, thread)
+            && tid != stamp.tid
+        {
+            self.flush(tid, &mut evicted, done);
+        }
+    }
+
+    /// Ends everything that is pending: no more events will come.
+    pub fn finish(&mut self, done: &mut impl FnMut(OpenPath)) {
+        while let Some((tid, mut thread)) = self.threads.pop_lru() {
+            self.flush(tid, &mut thread, done);
+        }
+    }
+
+    fn revalidate(
+        &mut self,
+        thread: &mut Thread,
+        stamp: &Stamp,
+        call: Revalidate,
+        done: &mut impl FnMut(OpenPath),
+    ) {
+        if let Some(pending) = &thread.pending
+            && !pending.goes_on_with(&call, &mut self.names)
+        {
+            self.flush(stamp.tid, thread, done);
+        }
+        let mut pending = thread.take_pending(stamp);
+        pending.add(&mut thread.inner, step(stamp, StepKind::Revalidate(call)));
+        pending.revalidated(call, &mut self.names);
+        let result = match call.ret {
+            // The VFS takes "valid" for a negative dentry as ENOENT at once; an open
+            // that may create gets 0 here (nfs_neg_need_reval, fs/nfs/dir.c).
+            1 if call.kind == DentryKind::Negative => Some(ENOENT),
+            ret if ret < 0 && ret != ECHILD && ret != ESTALE => Some(ret),
+            _ => None,
+        };
+        match result {
+            Some(result) => {
+                done(self.end(
+                    stamp.tid,
+                    thread,
+                    pending,
+                    PathWord::Failed,
+                    Some(result),
+                    None,
+                ));
+            }
+            None => thread.pending = Some(pending),
+        }
+    }
+
+    fn open(
+        &mut self,
+        thread: &mut Thread,
+        stamp: &Stamp,
+        open: Open,
+        atomic: bool,
+        done: &mut impl FnMut(OpenPath),
+    ) {
+        if let Some(pending) = &thread.pending
+            && !pending.ends_with(&open, atomic, &mut self.names)
+        {
+            self.flush(stamp.tid, thread, done);
+        }
+        let mut pending = thread.take_pending(stamp);
+        if pending.is_fresh() && !atomic && stamp.start_ns < self.armed_ns.saturating_add(ARMING_NS)
+        {
+            pending.note_gap(Gap::BeganBefore);
+        }
+        let tasks: Vec<OpenTask> = thread
+            .inner
+            .iter()
+            .filter_map(|step| match step.kind {
+                StepKind::OpenTask(task) => Some(task),
+                _ => None,
+            })
+            .collect();
+        let kind = if atomic {
+            StepKind::AtomicOpen(open)
+        } else {
+            StepKind::FileOpen(open)
+        };
+        pending.add(&mut thread.inner, step(stamp, kind));
+        let unjoined = std::mem::take(&mut thread.unjoined);
+        if unjoined {
+            pending.note_gap(Gap::Unjoined);
+        }
+        if usize::from(open.tasks) != tasks.len() {
+            pending.note_gap(Gap::RecordLost);
+        }
+
+        // finish_no_open(): the name was looked up, the VFS opens what it found.
+        let only_looked_up = atomic
+            && open.ret == 0
+            && (open.opened == Some(false) || (open.opened.is_none() && tasks.is_empty()));
+        if only_looked_up && tasks.is_empty() {
+            if open.flags.is_some_and(|flags| flags & O_DIRECTORY != 0) {
+                self.drop_path(&pending);
+            } else {
+                pending.looked_up(&open, &mut self.names);
+                thread.pending = Some(pending);
+            }
+            return;
+        }
+
+        let word = classify::open_path(&open, &tasks, atomic, unjoined);
+        // The server said EISDIR or the like: that is how this open of a file ended.
+        let ret = if only_looked_up {
+            tasks.last().map_or(0, |task| task.ret)
+        } else {
+            open.ret
+        };
+        let revalidation = pending.revalidation();
+        let stale = ret == EOPENSTALE || ret == ESTALE;
+        if stale && pending.went_stale(&open, &mut self.names) {
+            thread.pending = Some(pending);
+            return;
+        }
+        if open.dentry.is_known() {
+            pending.dentry = open.dentry;
+        }
+        let result = if ret == EOPENSTALE { ESTALE } else { ret };
+        let last = Last {
+            open,
+            tasks: &tasks,
+            revalidation,
+        };
+        done(self.end(stamp.tid, thread, pending, word, Some(result), Some(&last)));
+    }
+
+    /// Ends a thread's pending path without having seen its end.
+    fn flush(&mut self, tid: u32, thread: &mut Thread, done: &mut impl FnMut(OpenPath)) {
+        // Steps whose call never returned here belong to what is pending.
+        if !thread.inner.is_empty() {
+            let pending = thread.pending.get_or_insert_with(|| Pending::new(tid));
+            pending.steps.append(&mut thread.inner);
+            pending.note_gap(Gap::RecordLost);
+        }
+        let Some(mut pending) = thread.pending.take() else {
+            return;
+        };
+        if let Some(gap) = thread.gap.take() {
+            pending.note_gap(gap);
+        }
+        if pending.only_looked_up() && pending.gaps.is_empty() {
+            // What was found was no regular file, or opening it was refused.
+            self.drop_path(&pending);
+            return;
+        }
+        pending.note_gap(Gap::EndNotSeen);
+        let result = pending.ended_stale().then_some(ESTALE);
+        done(self.end(tid, thread, pending, PathWord::Failed, result, None));
+    }
+
+    fn drop_path(&mut self, pending: &Pending) {
+        let (opens, lookups) = pending.rpcs();
+        self.no_open.0 += u64::from(opens);
+        self.no_open.1 += u64::from(lookups);
+    }
+
+    fn end(
+        &mut self,
+        tid: u32,
+        thread: &Thread,
+        pending: Pending,
+        open_path: PathWord,
+        result: Option<i32>,
+        last: Option<&Last<'_>>,
+    ) -> OpenPath {
+        let (opens, lookups) = pending.rpcs();
+        let revalidation = match last {
+            Some(last) => last.revalidation,
+            None => pending.revalidation(),
+        };
+        let Pending {
+            tgid,
+            dev,
+            steps,
+            gaps,
+            stale_retries,
+            dentry,
+            ..
+        } = pending;
+        OpenPath {
+            start_ns: steps.first().map_or(0, |step| step.start_ns),
+            end_ns: steps.iter().map(|step| step.end_ns).max().unwrap_or(0),
+            tid,
+            tgid,
+            comm: thread.comm.clone(),
+            dev,
+            dentry,
+            dentry_id: self.names.id(dentry),
+            path: self.names.path(dentry),
+            fileid: last.and_then(|last| last.open.fileid),
+            flags: last.and_then(|last| last.open.flags),
+            name_check: classify::name_check(revalidation.as_ref(), self.signals),
+            open_path,
+            claim: last.and_then(|last| {
+                last.tasks
+                    .iter()
+                    .rev()
+                    .find(|task| task.sent > 0)
+                    .and_then(|task| task.claim)
+            }),
+            stale_retries,
+            opens,
+            lookups,
+            result,
+            stack: last.and_then(|last| last.open.stack),
+            gaps,
+            steps,
+        }
+    }
+}
+
+/// The attempt that ended a path.
+struct Last<'a> {
+    open: Open,
+    tasks: &'a [OpenTask],
+    revalidation: Option<Revalidate>,
+}
+
+impl Thread {
+    /// Sees what is missing between this record and the thread's one before.
+    fn check_order(&mut self, stamp: &Stamp) {
+        let lost = match self.next_seq {
+            // Numbering begins at 0, and its beginning is always marked.
+            _ if stamp.first => stamp.seq != 0,
+            Some(expected) => stamp.seq != expected,
+            None => true,
+        };
+        if lost {
+            match &mut self.pending {
+                Some(pending) => pending.note_gap(Gap::RecordLost),
+                None => self.gap = Some(Gap::RecordLost),
+            }
+        }
+        self.next_seq = Some(stamp.seq.wrapping_add(1));
+    }
+
+    fn take_pending(&mut self, stamp: &Stamp) -> Pending {
+        let mut pending = self
+            .pending
+            .take()
+            .unwrap_or_else(|| Pending::new(stamp.tgid));
+        pending.tgid = stamp.tgid;
+        if stamp.dev != 0 {
+            pending.dev = stamp.dev;
+        }
+        if let Some(gap) = self.gap.take() {
+            pending.note_gap(gap);
+        }
+        pending
+    }
+}
+
+fn step(stamp: &Stamp, kind: StepKind) -> Step {
+    Step {
+        start_ns: stamp.start_ns,
+        end_ns: stamp.end_ns,
+        kind,
+    }
+}
+
+#[cfg(test)]
+mod tests;

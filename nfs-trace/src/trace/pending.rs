@@ -1,0 +1,179 @@
+//! An open path that has not ended yet, and whether an event goes on with it.
+//!
+//! No probe marks open(2) itself, so the edges follow from what the VFS does
+//! (do_filp_open and path_openat, fs/namei.c): the first attempt walks with
+//! LOOKUP_RCU, the second (after -ECHILD) without, the last (after -ESTALE) with
+//! LOOKUP_REVAL. EOPENSTALE is -ECHILD in the first and -ESTALE in the second.
+
+use super::{
+    names::{Entry, Names},
+    path::{Gap, Step, StepKind},
+};
+use crate::event::{Open, Pointer, Revalidate, Walk};
+
+/// include/linux/errno.h
+pub(super) const ECHILD: i32 = -10;
+/// include/uapi/asm-generic/errno.h
+pub(super) const ESTALE: i32 = -116;
+/// include/linux/errno.h: "open found a stale dentry"
+pub(super) const EOPENSTALE: i32 = -518;
+/// Attempts of one open(2): RCU walk, ref-walk, LOOKUP_REVAL.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// What the last step but for RPCs was.
+#[derive(Debug, Clone, Copy)]
+enum Last {
+    Nothing,
+    Revalidate(Revalidate),
+    /// An attempt ended in ESTALE or EOPENSTALE.
+    Stale,
+    /// nfs_atomic_open looked the name up and left the open to others.
+    LookedUp,
+}
+
+/// An open path in the making.
+pub(super) struct Pending {
+    pub(super) tgid: u32,
+    pub(super) dev: u32,
+    pub(super) steps: Vec<Step>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) stale_retries: u32,
+    /// The dentry of the last step, and its name at that time.
+    pub(super) dentry: Pointer,
+    entry: Option<Entry>,
+    last: Last,
+    /// The attempt runs with LOOKUP_REVAL: no other will follow.
+    last_attempt: bool,
+}
+
+impl Pending {
+    pub(super) fn new(tgid: u32) -> Self {
+        Self {
+            tgid,
+            dev: 0,
+            steps: Vec::new(),
+            gaps: Vec::new(),
+            stale_retries: 0,
+            dentry: Pointer(0),
+            entry: None,
+            last: Last::Nothing,
+            last_attempt: false,
+        }
+    }
+
+    pub(super) fn note_gap(&mut self, gap: Gap) {
+        if !self.gaps.contains(&gap) {
+            self.gaps.push(gap);
+        }
+    }
+
+    /// Whether nothing but RPCs was seen yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        matches!(self.last, Last::Nothing)
+    }
+
+    /// The revalidation of the attempt that is running, if there was one.
+    pub(super) fn revalidation(&self) -> Option<Revalidate> {
+        match self.last {
+            Last::Revalidate(call) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Whether the last attempt ended stale and no other followed.
+    pub(super) fn ended_stale(&self) -> bool {
+        matches!(self.last, Last::Stale)
+    }
+
+    /// Whether all it did was to look a name up.
+    pub(super) fn only_looked_up(&self) -> bool {
+        matches!(self.last, Last::LookedUp)
+    }
+
+    pub(super) fn revalidated(&mut self, call: Revalidate, names: &mut Names) {
+        self.last = Last::Revalidate(call);
+        self.last_attempt = call.walk == Walk::Reval;
+        self.at(call.dentry, names);
+    }
+
+    /// Notes a stale end. Returns whether the VFS tries again.
+    pub(super) fn went_stale(&mut self, open: &Open, names: &mut Names) -> bool {
+        self.stale_retries += 1;
+        self.last = Last::Stale;
+        self.at(open.dentry, names);
+        !self.last_attempt && self.stale_retries < MAX_ATTEMPTS
+    }
+
+    pub(super) fn looked_up(&mut self, open: &Open, names: &mut Names) {
+        self.last = Last::LookedUp;
+        self.at(open.dentry, names);
+    }
+
+    fn at(&mut self, dentry: Pointer, names: &mut Names) {
+        if dentry.is_known() {
+            self.dentry = dentry;
+            self.entry = names.entry(dentry);
+        }
+    }
+
+    /// The same dentry, or another one of the same name (the first was dropped).
+    fn same_name(&self, dentry: Pointer, names: &mut Names) -> bool {
+        if self.dentry == dentry || !self.dentry.is_known() || !dentry.is_known() {
+            return true;
+        }
+        match (&self.entry, names.entry(dentry)) {
+            (Some(mine), Some(other)) => *mine == other,
+            _ => true,
+        }
+    }
+
+    /// Whether a revalidation belongs to the open(2) that is pending.
+    pub(super) fn goes_on_with(&self, call: &Revalidate, names: &mut Names) -> bool {
+        let tries_again = match self.last {
+            Last::Nothing => return true,
+            // The first attempt is the only one in RCU walk.
+            _ if call.walk == Walk::Rcu => false,
+            Last::Revalidate(before) => match before.walk {
+                Walk::Rcu => true,
+                // Dropped, and meanwhile another task brought the name back; or all
+                // was well here and another component sent the VFS into its last try.
+                Walk::Ref => before.ret == 0 || call.walk == Walk::Reval,
+                Walk::Reval => before.ret == 0,
+            },
+            Last::Stale => true,
+            Last::LookedUp => false,
+        };
+        tries_again && self.same_name(call.dentry, names)
+    }
+
+    /// Whether the end of an attempt belongs to the open(2) that is pending.
+    pub(super) fn ends_with(&self, open: &Open, atomic: bool, names: &mut Names) -> bool {
+        let fits = match self.last {
+            Last::Nothing => return true,
+            // nfs_atomic_open follows a dentry that was dropped, or one that vanished
+            // between RCU walk and ref-walk; nfs4_file_open follows a valid one.
+            Last::Revalidate(before) if atomic => before.ret != 1 || before.walk == Walk::Rcu,
+            Last::Revalidate(_) | Last::Stale | Last::LookedUp => true,
+        };
+        fits && self.same_name(open.dentry, names)
+    }
+
+    /// Adds steps that lie within a call, then the call, by time of entry.
+    pub(super) fn add(&mut self, inner: &mut Vec<Step>, step: Step) {
+        let at = self.steps.len();
+        self.steps.append(inner);
+        self.steps.push(step);
+        self.steps[at..].sort_by_key(|step| (step.start_ns, std::cmp::Reverse(step.end_ns)));
+    }
+
+    /// RPCs of all steps: OPENs and LOOKUPs.
+    pub(super) fn rpcs(&self) -> (u32, u32) {
+        self.steps
+            .iter()
+            .fold((0, 0), |(opens, lookups), step| match step.kind {
+                StepKind::OpenTask(task) => (opens + u32::from(task.sent), lookups),
+                StepKind::Lookup(_) => (opens, lookups + 1),
+                _ => (opens, lookups),
+            })
+    }
+}
