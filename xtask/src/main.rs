@@ -1,11 +1,32 @@
 //! `cargo xtask TASK`: everything around the program itself.
 
-use clap::Parser;
+#![forbid(unsafe_code)]
+
+mod apt;
+mod cache;
+mod debian_tool;
+mod exec;
+mod lab;
+mod workspace;
+
+use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about)]
-enum Task {}
+enum Task {
+    #[command(subcommand)]
+    Lab(Lab),
+}
+
+/// Guests with real NFS clients and servers
+#[derive(Subcommand)]
+enum Lab {
+    #[command(hide = true)]
+    Fetch(lab::fetch::Options),
+}
 
 fn main() -> anyhow::Result<()> {
-    match Task::parse() {}
+    match Task::parse() {
+        Task::Lab(Lab::Fetch(options)) => lab::fetch::run(&options),
+    }
 }

@@ -1,0 +1,74 @@
+//! Programs of Debian packages that run from the cache, with their own libc and libraries.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    apt::{self, Apt},
+    cache,
+};
+
+/// Their suite: depmod and pahole of this age suit all the lab's kernels.
+const SUITES: [&str; 2] = ["bookworm", "bookworm-security"];
+
+const LIBRARIES: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
+
+/// A program of a package: where it lies in it, and the name that it is called by.
+pub(crate) struct DebianTool {
+    package: &'static str,
+    file: &'static str,
+    name: &'static str,
+}
+
+/// Writes modules.dep.
+pub(crate) const DEPMOD: DebianTool = DebianTool {
+    package: "kmod",
+    file: "bin/kmod",
+    name: "depmod",
+};
+
+/// Turns debug info into BTF.
+pub(crate) const PAHOLE: DebianTool = DebianTool {
+    package: "pahole",
+    file: "usr/bin/pahole",
+    name: "pahole",
+};
+
+impl DebianTool {
+    /// The program, fetched if need be.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        let dir = cache::root()?.join("tools").join(self.name);
+        let _lock = cache::lock(self.name)?;
+        cache::make(&dir, &SUITES.join(" "), |partial| {
+            let apt = Apt::open()?;
+            for deb in apt
+                .pool(&SUITES)?
+                .fetch_with_dependencies(&[self.package])?
+            {
+                apt::unpack(&deb, partial)?;
+            }
+            let script = partial.join(self.name);
+            cache::write(&script, self.script(&dir))?;
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o755))
+                .with_context(|| format!("make {} executable", script.display()))
+        })?;
+        Ok(dir.join(self.name))
+    }
+
+    /// Its own loader and libraries: the host may have others, or too old ones.
+    fn script(&self, dir: &Path) -> String {
+        let at = |path: &str| dir.join(path).display().to_string();
+        let libraries = LIBRARIES.map(at).join(":");
+        format!(
+            "#!/bin/sh\nexec '{}' --argv0 {} --library-path '{libraries}' '{}' \"$@\"\n",
+            at("lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"),
+            self.name,
+            at(self.file),
+        )
+    }
+}

@@ -1,0 +1,215 @@
+//! The lab's NFS clients: the kernel's own, and ones rebuilt with a fix taken out.
+
+use std::{
+    fs,
+    num::NonZero,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum;
+
+use super::{
+    devel::{self, Devel},
+    kernel::Kernel,
+};
+use crate::{cache, debian_tool, exec, workspace};
+
+/// The modules that a client is made of.
+const MODULES: [&str; 2] = ["nfs.ko", "nfsv4.ko"];
+
+/// Only those two are built: the rest of fs/nfs is switched off.
+const SWITCHED_OFF: [&str; 5] = [
+    "CONFIG_NFS_V2=",
+    "CONFIG_NFS_V3=",
+    "CONFIG_PNFS_FILE_LAYOUT=",
+    "CONFIG_PNFS_BLOCK=",
+    "CONFIG_PNFS_FLEXFILE_LAYOUT=",
+];
+
+/// Which NFS client a guest runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Client {
+    /// The distribution's
+    Stock,
+    /// Ordinary opens are served from cached open state
+    #[value(name = "without-be189f7e")]
+    WithoutBe189f7e,
+    /// The same, and over v4.0 names are accepted unchecked
+    WithoutSeries,
+}
+
+impl Client {
+    fn name(self) -> &'static str {
+        match self {
+            Client::Stock => "stock",
+            Client::WithoutBe189f7e => "without-be189f7e",
+            Client::WithoutSeries => "without-series",
+        }
+    }
+}
+
+/// The folder with the client's `nfs.ko` and `nfsv4.ko`; none for the kernel's own.
+pub(crate) fn build(kernel: &Kernel, client: Client) -> Result<Option<PathBuf>> {
+    if client == Client::Stock {
+        return Ok(None);
+    }
+    let Kernel {
+        series, release, ..
+    } = kernel;
+    let name = client.name();
+    let patch = workspace::root().join(format!("xtask/patches/{series}/{name}.patch"));
+    let text = fs::read_to_string(&patch).with_context(|| {
+        format!(
+            "read {}: is there a client {name} for {series}?",
+            patch.display()
+        )
+    })?;
+    let _lock = cache::lock("clients")?;
+    let dir = cache::root()?.join("clients").join(release).join(name);
+    let devel = devel::fetch(kernel)?;
+    let cc = compiler(&devel)?;
+    let version = exec::output(Command::new(&cc).arg("--version"))?;
+    let compiled_by = version.lines().next().unwrap_or_default();
+    let key = format!(
+        "{}\n{cc}: {compiled_by}\n{SWITCHED_OFF:?}\n{text}",
+        kernel.version
+    );
+    if !cache::is_made(&dir, &key) {
+        eprintln!("lab: building the client {name} for Linux {release} (about a minute, once)");
+    }
+    cache::make(&dir, &key, |partial| {
+        let tree = partial.join("build");
+        compile(&devel, &patch, &cc, &tree)?;
+        for module in MODULES {
+            let built = tree.join("fs/nfs").join(module);
+            let kept = partial.join(module);
+            // The debug info goes; the BTF made from it stays.
+            exec::run(
+                Command::new("strip")
+                    .arg("-g")
+                    .arg("-o")
+                    .args([&kept, &built]),
+            )?;
+            check(&kept, kernel, module)?;
+        }
+        cache::remove_dir(&tree)
+    })?;
+    Ok(Some(dir))
+}
+
+fn compile(devel: &Devel, patch: &Path, cc: &str, tree: &Path) -> Result<()> {
+    for (program, package) in [("make", "make"), ("patch", "patch"), ("strip", "binutils")] {
+        exec::require(program, package)?;
+    }
+    cache::create_dir(tree)?;
+    exec::run(
+        Command::new("cp")
+            .arg("-r")
+            .arg(devel.source.join("fs"))
+            .arg(tree),
+    )?;
+    let mut apply = Command::new("patch");
+    apply.args(["-p1", "--fuzz=0", "--forward", "--batch"]);
+    exec::run(apply.arg("-d").arg(tree).arg("-i").arg(patch))
+        .context("take the fix out of this kernel's source: the patch needs an update")?;
+    let mut make = Command::new("make");
+    make.env_remove("MAKEFLAGS")
+        .arg(format!(
+            "-j{}",
+            thread::available_parallelism().map_or(2, NonZero::get)
+        ))
+        .arg("-C")
+        .arg(&devel.headers)
+        .arg(format!("M={}", tree.join("fs/nfs").display()))
+        .arg(format!("CC={cc}"))
+        .arg(format!("PAHOLE={}", debian_tool::PAHOLE.path()?.display()))
+        // Not in the headers package, and without work here: see the check for .BTF_ids.
+        .arg("RESOLVE_BTFIDS=true")
+        .args(SWITCHED_OFF)
+        .arg("modules");
+    exec::run(&mut make)
+}
+
+/// The compiler that built the kernel, or else the host's.
+fn compiler(devel: &Devel) -> Result<String> {
+    let variables = fs::read_to_string(devel.headers.join(".kernelvariables")).unwrap_or_default();
+    let own = variables.split_whitespace().find_map(|word| {
+        word.rsplit_once(')')
+            .map(|(_, cc)| cc)
+            .filter(|cc| cc.starts_with("gcc-"))
+    });
+    if let Some(cc) = own
+        && exec::find(cc).is_some()
+    {
+        return Ok(cc.to_owned());
+    }
+    exec::require("gcc", "gcc")?;
+    Ok("gcc".to_owned())
+}
+
+/// A module that this kernel takes, and that names its types as a distribution's does.
+fn check(module: &Path, kernel: &Kernel, name: &str) -> Result<()> {
+    let stock = kernel.module(&format!("kernel/fs/nfs/{name}"))?;
+    let [ours, theirs] = [vermagic(module)?, vermagic(&stock)?];
+    ensure!(
+        ours == theirs,
+        "build {name} for this kernel: its vermagic is {ours:?}, the kernel wants {theirs:?}"
+    );
+    let sections = exec::output(Command::new("readelf").arg("-SW").arg(module))?;
+    ensure!(
+        sections.contains(" .BTF ") && !sections.contains(" .BTF_ids "),
+        "build {name} with BTF: its sections are not as expected\n{sections}"
+    );
+    Ok(())
+}
+
+fn vermagic(module: &Path) -> Result<String> {
+    let unpack = match module.extension().and_then(|end| end.to_str()) {
+        Some("xz") => "xz",
+        Some("zst") => "zstd",
+        _ => "cat",
+    };
+    let mut command = Command::new(unpack);
+    if unpack != "cat" {
+        command.arg("-dc");
+    }
+    let data = exec::output_bytes(command.arg(module))?;
+    find_vermagic(&data).with_context(|| format!("find the vermagic of {}", module.display()))
+}
+
+fn find_vermagic(module: &[u8]) -> Option<String> {
+    const START: &[u8] = b"\0vermagic=";
+    let at = module
+        .windows(START.len())
+        .position(|bytes| bytes == START)?;
+    let value = module[at + START.len()..].split(|byte| *byte == 0).next()?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_vermagic() {
+        let module = b"\x7fELF\0retpoline=Y\0vermagic=6.1.0-56-amd64 SMP \0name=nfs\0";
+        assert_eq!(find_vermagic(module).unwrap(), "6.1.0-56-amd64 SMP ");
+        assert_eq!(find_vermagic(b"\0vermagi"), None);
+    }
+
+    #[test]
+    fn every_patched_client_has_its_patch_and_its_name() {
+        for client in Client::value_variants() {
+            let value = client.to_possible_value().unwrap();
+            assert_eq!(value.get_name(), client.name());
+            let patch = format!("xtask/patches/6.1/{}.patch", client.name());
+            assert_eq!(
+                workspace::root().join(patch).exists(),
+                *client != Client::Stock
+            );
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What modules of a kernel are built from: its headers, its source of fs/nfs and its BTF.
+//!
+//! All unpacked in the cache. The headers name each other by absolute path, which is rewritten.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{kernel, kernel::Kernel, vmlinux};
+use crate::{
+    apt::{self, Apt, Package, Pool},
+    cache, exec,
+};
+
+/// Where a kernel's modules can be built.
+pub(crate) struct Devel {
+    /// The folder for `make -C`
+    pub(crate) headers: PathBuf,
+    /// Holds `fs/nfs`
+    pub(crate) source: PathBuf,
+}
+
+/// Makes the headers and the source of exactly this kernel ready.
+pub(crate) fn fetch(kernel: &Kernel) -> Result<Devel> {
+    let Kernel {
+        series,
+        release,
+        version,
+        vmlinuz,
+        ..
+    } = kernel;
+    let dir = cache::root()?
+        .join("devel")
+        .join(format!("{release}_{version}"));
+    let place = dir.display().to_string();
+    // kbuild cannot do with such paths.
+    ensure!(
+        !place.contains(|c: char| c.is_whitespace() || c == ':'),
+        "build modules in {place}: set NFS_TRACE_CACHE to a folder without blanks and colons"
+    );
+    let headers = format!("usr/src/linux-headers-{release}");
+    let source = format!("linux-source-{series}");
+    cache::make(&dir, version, |partial| {
+        exec::require("xz", "xz-utils")?;
+        let apt = Apt::open()?;
+        let pool = apt.pool(kernel::suites(series))?;
+        for package in packages(&pool, kernel)? {
+            apt::unpack(&pool.fetch(&package)?, partial)?;
+        }
+        eprintln!("lab: unpacking the headers, the BTF and the NFS source of Linux {release}");
+        for entry in entries(&partial.join("usr/src"))? {
+            rewrite_folder(&entry, &place)?;
+        }
+        vmlinux::extract(vmlinuz, &partial.join(&headers).join("vmlinux"))?;
+        let tar = partial.join(format!("usr/src/{source}.tar.xz"));
+        let mut untar = Command::new("tar");
+        untar.arg("-C").arg(partial).arg("-xJf").arg(&tar);
+        exec::run(untar.arg(format!("{source}/fs/nfs")))?;
+        fs::remove_file(&tar).with_context(|| format!("remove {}", tar.display()))
+    })?;
+    Ok(Devel {
+        headers: dir.join(headers),
+        source: dir.join(source),
+    })
+}
+
+/// The packages, each of exactly the image's version.
+fn packages(pool: &Pool<'_>, kernel: &Kernel) -> Result<Vec<Package>> {
+    let Kernel {
+        series,
+        release,
+        version,
+        ..
+    } = kernel;
+    let abi = release.strip_suffix("-amd64").unwrap_or(release);
+    // The build tools are named after the series up to 6.1, after the ABI since.
+    let wanted = [
+        vec![format!("linux-headers-{release}")],
+        vec![format!("linux-headers-{abi}-common")],
+        vec![
+            format!("linux-kbuild-{abi}"),
+            format!("linux-kbuild-{series}"),
+        ],
+        vec![format!("linux-source-{series}")],
+    ];
+    wanted
+        .iter()
+        .map(|names| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            pool.versions(&names)?
+                .into_iter()
+                .find(|package| package.version == *version)
+                .with_context(|| {
+                    format!("find {} {version}, which the image has", names.join(" or "))
+                })
+        })
+        .collect()
+}
+
+/// Puts the cache's path before every absolute path in a headers folder's own files.
+fn rewrite_folder(folder: &Path, place: &str) -> Result<()> {
+    if folder.is_symlink() || !folder.is_dir() {
+        return Ok(());
+    }
+    for name in ["Makefile", ".kernelvariables"] {
+        let file = folder.join(name);
+        if let Ok(text) = fs::read_to_string(&file) {
+            cache::write(&file, rewrite(&text, place))?;
+        }
+    }
+    for entry in entries(folder)? {
+        if let Ok(target) = fs::read_link(&entry)
+            && target.is_absolute()
+        {
+            let target = rewrite(&target.display().to_string(), place);
+            fs::remove_file(&entry)
+                .and_then(|()| symlink(target, &entry))
+                .with_context(|| format!("link {} anew", entry.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn rewrite(text: &str, place: &str) -> String {
+    ["/usr/src/linux-", "/usr/lib/linux-"]
+        .iter()
+        .fold(text.to_owned(), |text, path| {
+            text.replace(path, &format!("{place}{path}"))
+        })
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let list = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
+    Ok(list.flatten().map(|entry| entry.path()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absolute_paths_lead_into_the_cache() {
+        let makefile = "include /usr/src/linux-headers-6.1.0-56-common/Makefile\n\
+                        S := /usr/lib/linux-kbuild-6.1/scripts\nT := ../../lib/x\n";
+        assert_eq!(
+            rewrite(makefile, "/c"),
+            "include /c/usr/src/linux-headers-6.1.0-56-common/Makefile\n\
+             S := /c/usr/lib/linux-kbuild-6.1/scripts\nT := ../../lib/x\n"
+        );
+    }
+}
