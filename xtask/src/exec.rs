@@ -34,6 +34,23 @@ pub(crate) fn output_bytes(command: &mut Command) -> Result<Vec<u8>> {
     Ok(out.stdout)
 }
 
+/// Whether the command runs and succeeds; what it prints is dropped.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    captured(command).is_ok_and(|out| out.status.success())
+}
+
+/// Runs to success with its output shown to the person, for what takes long (cargo).
+pub(crate) fn run_shown(command: &mut Command) -> Result<()> {
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("run {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} failed with {status}");
+    }
+    Ok(())
+}
+
 /// Where a program is: on the PATH, or in the sbin folders that users' PATHs leave out.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

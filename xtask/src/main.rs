@@ -3,17 +3,25 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod build;
 mod cache;
 mod debian_tool;
+mod dist;
 mod exec;
 mod lab;
+mod setup;
 mod workspace;
 
+use std::process::ExitCode;
+
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about)]
+#[command(name = "cargo xtask", about = "Everything around nfs-trace itself")]
 enum Task {
+    Setup(setup::Options),
+    Dist(dist::Options),
     #[command(subcommand)]
     Lab(Lab),
 }
@@ -25,8 +33,20 @@ enum Lab {
     Fetch(lab::fetch::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Task::parse() {
-        Task::Lab(Lab::Fetch(options)) => lab::fetch::run(&options),
+fn main() -> ExitCode {
+    match run(&Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<()> {
+    match task {
+        Task::Setup(options) => setup::run(options),
+        Task::Dist(options) => dist::run(options),
+        Task::Lab(Lab::Fetch(options)) => lab::fetch::run(options),
     }
 }

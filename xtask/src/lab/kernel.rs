@@ -1,7 +1,6 @@
 //! The kernels of the lab: Debian's packages, unpacked in the cache.
 
 use std::{
-    cmp::Ordering,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -10,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
+use super::natural;
 use crate::{
     apt::{self, Apt, Package, Pool},
     cache, debian_tool, exec,
@@ -20,7 +20,7 @@ const SERIES: [(&str, &[&str]); 4] = [
     ("5.10", &["bullseye", "bullseye-security"]),
     ("6.1", DEBIAN_12),
     ("6.12", DEBIAN_12),
-    ("7", &["forky", "sid"]),
+    ("7", &["forky", "sid", "experimental"]),
 ];
 
 /// Debian 12 has 6.1, and 6.12 beside it: one archive for both, with sources and headers.
@@ -107,7 +107,7 @@ fn newest_image(pool: &Pool<'_>, series: &str) -> Result<Package> {
         .names(&format!("linux-image-{series}."))?
         .into_iter()
         .filter(|name| is_plain_image(name))
-        .max_by(|a, b| natural(a, b))
+        .max_by(|a, b| natural::compare(a, b))
         .with_context(|| format!("find a kernel of the series {series}"))?;
     pool.newest(&newest)
 }
@@ -186,31 +186,6 @@ fn find_parts(dir: &Path, release: &str) -> Result<[PathBuf; 2]> {
     Ok([find(vmlinuz)?, find(modules)?])
 }
 
-/// Compares runs of digits as numbers, the rest as text.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a, b);
-    loop {
-        let (text_a, number_a, rest_a) = run(a);
-        let (text_b, number_b, rest_b) = run(b);
-        let order = text_a.cmp(text_b).then(number_a.cmp(&number_b));
-        if order != Ordering::Equal || (rest_a.is_empty() && rest_b.is_empty()) {
-            return order.then(rest_a.cmp(rest_b));
-        }
-        (a, b) = (rest_a, rest_b);
-    }
-}
-
-fn run(text: &str) -> (&str, Option<u64>, &str) {
-    let digits = text
-        .find(|c: char| c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (word, rest) = text.split_at(digits);
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    (word, rest[..end].parse().ok(), &rest[end..])
-}
-
 impl Kernel {
     /// Where a module lies, compressed or not.
     pub(crate) fn module(&self, path: &str) -> Result<PathBuf> {
@@ -227,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_images_only_and_the_newest_of_them() {
+    fn plain_images_only() {
         let mut names = vec![
             "linux-image-6.1.0-9-amd64",
             "linux-image-6.1.0-56-amd64",
@@ -241,9 +216,6 @@ mod tests {
         ];
         names.retain(|name| is_plain_image(name));
         assert_eq!(names.len(), 4, "{names:?}");
-        assert_eq!(natural(names[0], names[1]), Ordering::Less);
-        assert_eq!(natural(names[3], names[2]), Ordering::Greater);
-        assert_eq!(natural(names[1], names[1]), Ordering::Equal);
     }
 
     #[test]

@@ -4,4 +4,5 @@ pub(crate) mod client;
 mod devel;
 pub(crate) mod fetch;
 pub(crate) mod kernel;
+mod natural;
 mod vmlinux;
