@@ -13,6 +13,9 @@ use crate::{exec, setup, setup::Needs, workspace};
 /// glibc's target with crt-static: the musl target cannot be fetched on every machine.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// libc's debug info is of no use to anyone; names stay for backtraces.
+const FLAGS: &str = "-C target-feature=+crt-static -C strip=debuginfo";
+
 /// Builds a binary of a package of this workspace, and checks that it needs nothing to run.
 pub(crate) fn static_binary(package: &str, bin: &str) -> Result<PathBuf> {
     let tools = setup::ensure(&Needs {
@@ -25,8 +28,10 @@ pub(crate) fn static_binary(package: &str, bin: &str) -> Result<PathBuf> {
     tools.apply(&mut cargo)?;
     cargo
         .current_dir(workspace::root())
+        // For this target alone: the programs for the kernel are built in the same run.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env_remove("RUSTFLAGS")
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", FLAGS)
         .args([
             "build",
             "--release",

@@ -76,6 +76,14 @@ pub(crate) fn write(file: &Path, data: impl AsRef<[u8]>) -> Result<()> {
     fs::write(file, data).with_context(|| format!("write {}", file.display()))
 }
 
+/// Writes a file unless it has this text: others may be reading it, and its time may matter.
+pub(crate) fn keep(file: &Path, text: &str) -> Result<()> {
+    match fs::read_to_string(file) {
+        Ok(before) if before == text => Ok(()),
+        _ => write(file, text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

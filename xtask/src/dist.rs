@@ -13,7 +13,7 @@ pub(crate) struct Options {}
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let Options {} = options;
-    eprintln!("dist: building (some minutes the first time)");
+    eprintln!("dist: building the static binary");
     let built = build::static_binary("nfs-trace", "nfs-trace")?;
     let folder = workspace::root().join("target/dist");
     cache::create_dir(&folder)?;

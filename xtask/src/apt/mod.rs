@@ -43,7 +43,7 @@ impl Apt {
         for folder in ["lists/partial", "archives/partial", "suites", "pools"] {
             cache::create_dir(&root.join(folder))?;
         }
-        cache::write(&root.join("status"), "")?;
+        cache::keep(&root.join("status"), "")?;
         Ok(Self {
             root,
             archives: Archives::of_this_machine()?,
@@ -108,7 +108,7 @@ impl Apt {
     /// An apt command that sees nothing but the private root, with its caches in `caches`.
     fn command(&self, program: &str, caches: &Path) -> Result<Command> {
         let config = caches.join("apt.conf");
-        cache::write(&config, config_text(&self.root, caches))?;
+        cache::keep(&config, &config_text(&self.root, caches))?;
         let mut command = Command::new(program);
         command.env("LC_ALL", "C").arg("-c").arg(config);
         Ok(command)

@@ -1,7 +1,6 @@
 //! Packages of a few suites taken together: their versions, downloads and dependencies.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -36,11 +35,8 @@ impl<'a> Pool<'a> {
         cache::create_dir(&dir.join("sources.d"))?;
         for (suite, source) in served {
             let kept = dir.join("sources.d").join(format!("{suite}.sources"));
-            let text = cache::read(source)?;
             // An unchanged file keeps its time, and apt its package cache.
-            if fs::read_to_string(&kept).ok().as_ref() != Some(&text) {
-                cache::write(&kept, text)?;
-            }
+            cache::keep(&kept, &cache::read(source)?)?;
         }
         Ok(Self { apt, dir, suites })
     }

@@ -205,11 +205,11 @@ mod tests {
         for client in Client::value_variants() {
             let value = client.to_possible_value().unwrap();
             assert_eq!(value.get_name(), client.name());
-            let patch = format!("xtask/patches/6.1/{}.patch", client.name());
-            assert_eq!(
-                workspace::root().join(patch).exists(),
-                *client != Client::Stock
-            );
+            for series in ["6.1", "6.12"] {
+                let patch = format!("xtask/patches/{series}/{}.patch", client.name());
+                let exists = workspace::root().join(patch).exists();
+                assert_eq!(exists, *client != Client::Stock);
+            }
         }
     }
 }

@@ -21,11 +21,7 @@ pub(super) const LAB: [Need; 6] = [
 
 /// Installs what is missing, or says how to.
 pub(super) fn ensure(needs: &[Need]) -> Result<()> {
-    let missing: Vec<Need> = needs
-        .iter()
-        .copied()
-        .filter(|(program, _)| exec::find(program).is_none())
-        .collect();
+    let missing = missing(needs);
     if missing.is_empty() {
         return Ok(());
     }
@@ -54,7 +50,18 @@ pub(super) fn ensure(needs: &[Need]) -> Result<()> {
     if let Err(error) = exec::run(&mut privileged(prefix, &update)) {
         eprintln!("setup: apt-get update failed, going on with the lists of before ({error:#})");
     }
-    exec::run(&mut privileged(prefix, &command))
+    exec::run(&mut privileged(prefix, &command))?;
+    if let Some((program, package)) = self::missing(needs).first() {
+        bail!("find {program}, although its package {package} is installed now");
+    }
+    Ok(())
+}
+
+fn missing(needs: &[Need]) -> Vec<Need> {
+    let needs = needs.iter().copied();
+    needs
+        .filter(|(program, _)| exec::find(program).is_none())
+        .collect()
 }
 
 fn install_command(packages: &[&str]) -> Vec<String> {
