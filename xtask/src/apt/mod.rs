@@ -87,7 +87,14 @@ impl Apt {
             update
                 .arg("-o")
                 .arg(format!("Dir::Etc::SourceList={}", trial.display()))
-                .args(["-o", "APT::Update::Error-Mode=any", "update"]);
+                // Without a network this must not take long: old lists may do.
+                .args([
+                    "-o",
+                    "Acquire::Retries=1",
+                    "-o",
+                    "APT::Update::Error-Mode=any",
+                    "update",
+                ]);
             match exec::run(&mut update) {
                 Ok(()) => {
                     fs::rename(&trial, &file)
