@@ -63,8 +63,6 @@ impl Tools {
         if let Some(library) = rust_src {
             command.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
         }
-        // -Z build-std on a stable compiler.
-        command.env("RUSTC_BOOTSTRAP", "1");
         Ok(())
     }
 }

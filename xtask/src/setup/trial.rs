@@ -50,6 +50,8 @@ pub(super) fn build(tools: &Tools) -> Result<()> {
     tools.apply(&mut cargo)?;
     cargo
         .current_dir(&dir)
+        // -Z build-std on a stable compiler, as nfs-trace/build.rs does it.
+        .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", "-C debuginfo=2 -C link-arg=--btf")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .args(["build", "--quiet", "--release", "-Z", "build-std=core"])
