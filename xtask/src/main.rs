@@ -31,6 +31,10 @@ enum Task {
 enum Lab {
     #[command(hide = true)]
     Fetch(lab::fetch::Options),
+    Run(lab::run::Options),
+    Shell(lab::shell::Options),
+    /// What can be asked of the lab
+    List,
 }
 
 fn main() -> ExitCode {
@@ -48,5 +52,11 @@ fn run(task: &Task) -> Result<()> {
         Task::Setup(options) => setup::run(options),
         Task::Dist(options) => dist::run(options),
         Task::Lab(Lab::Fetch(options)) => lab::fetch::run(options),
+        Task::Lab(Lab::Run(options)) => lab::run::run(options),
+        Task::Lab(Lab::Shell(options)) => lab::shell::run(options),
+        Task::Lab(Lab::List) => {
+            lab::list::run();
+            Ok(())
+        }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Client::Stock => "stock",
             Client::WithoutBe189f7e => "without-be189f7e",

@@ -1,8 +1,23 @@
 //! The VM lab: real kernels, real NFS clients and servers, in guests of our own.
 
-pub(crate) mod client;
+mod accel;
+mod client;
+mod console;
+mod cpio;
 mod devel;
+mod elf;
+mod expect;
 pub(crate) mod fetch;
-pub(crate) mod kernel;
+mod guest;
+mod image;
+mod judge;
+mod kernel;
+pub(crate) mod list;
+mod modules;
 mod natural;
+mod qemu;
+pub(crate) mod run;
+mod session;
+pub(crate) mod shell;
+mod table;
 mod vmlinux;

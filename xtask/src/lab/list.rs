@@ -1,0 +1,42 @@
+//! `cargo xtask lab list`: what can be asked of the lab.
+
+use clap::ValueEnum as _;
+use lab_contract::scenario::SCENARIOS;
+
+use super::client::Client;
+
+/// Also said by the help of `--kernel`.
+const KERNELS: &[(&str, &str)] = &[
+    ("debian:5.10", "Debian 11"),
+    ("debian:6.1", "Debian 12"),
+    ("debian:6.12", "Debian 13, as backported to Debian 12"),
+    (
+        "debian:7",
+        "the newest of that series that the package registry serves",
+    ),
+];
+
+pub(crate) fn run() {
+    println!("kernels (--kernel)");
+    KERNELS
+        .iter()
+        .for_each(|(name, what)| println!("  {name:<18} {what}"));
+    println!("\nclients (--client)");
+    for value in Client::value_variants()
+        .iter()
+        .filter_map(Client::to_possible_value)
+    {
+        let what = value
+            .get_help()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        println!("  {:<18} {what}", value.get_name());
+    }
+    println!("\nscenarios (--scenario)");
+    for scenario in SCENARIOS {
+        let opens = scenario
+            .opens
+            .map_or("?".to_owned(), |opens| opens.to_string());
+        println!("  {:<12} {opens:>5}  {}", scenario.name, scenario.what);
+    }
+}

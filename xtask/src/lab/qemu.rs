@@ -1,0 +1,125 @@
+//! Starts one guest. The only file that knows qemu's command line.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::exec;
+
+/// How the guest's instructions are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accelerator {
+    /// On the processor.
+    Kvm,
+    /// Emulated.
+    Tcg,
+}
+
+impl Accelerator {
+    fn argument(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            // One thread for each guest processor: races between them are what is tested.
+            Self::Tcg => "tcg,thread=multi",
+        }
+    }
+}
+
+/// Where the guest's two serial ports lead.
+pub(crate) enum Serial<'a> {
+    /// The kernel's console to a file, the protocol to our pipe.
+    Protocol(&'a Path),
+    /// The kernel's console to the terminal, the protocol to a file.
+    Terminal(&'a Path),
+}
+
+/// Starts qemu. With [`Serial::Protocol`] its standard output are the guest's messages.
+pub(crate) fn start(
+    accelerator: Accelerator,
+    vmlinuz: &Path,
+    initrd: &Path,
+    serial: &Serial<'_>,
+) -> Result<Child> {
+    let mut command = command(accelerator, vmlinuz, initrd, serial)?;
+    command.spawn().context("start qemu-system-x86_64")
+}
+
+/// Like [`start`], for a guest that may well fail: qemu says nothing on our standard error.
+pub(crate) fn try_start(
+    accelerator: Accelerator,
+    vmlinuz: &Path,
+    initrd: &Path,
+    serial: &Serial<'_>,
+) -> Result<Child> {
+    let mut command = command(accelerator, vmlinuz, initrd, serial)?;
+    command
+        .stderr(Stdio::null())
+        .spawn()
+        .context("start qemu-system-x86_64")
+}
+
+fn command(
+    accelerator: Accelerator,
+    vmlinuz: &Path,
+    initrd: &Path,
+    serial: &Serial<'_>,
+) -> Result<Command> {
+    let qemu = exec::require("qemu-system-x86_64", "qemu-system-x86")?;
+    // setpriv lets the kernel kill qemu with us, however we die; it is on every Debian.
+    let mut command = match exec::find("setpriv") {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "KILL", "--"]).arg(qemu);
+            command
+        }
+        None => Command::new(qemu),
+    };
+    command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
+    // Without it a panic would boot the guest again, and again.
+    command.arg("-no-reboot");
+    command.args(["-accel", accelerator.argument()]);
+    // TCG's default processor lacks what kernels take for granted; "max" has all it can emulate.
+    command.args(["-cpu", "max", "-smp", "2", "-m", "2048"]);
+    command
+        .arg("-kernel")
+        .arg(vmlinuz)
+        .arg("-initrd")
+        .arg(initrd);
+    command.arg("-append").arg(command_line());
+    match serial {
+        Serial::Protocol(console) => {
+            command
+                .arg("-serial")
+                .arg(format!("file:{}", console.display()));
+            command.args(["-serial", "stdio"]);
+            command.stdin(Stdio::null()).stdout(Stdio::piped());
+        }
+        Serial::Terminal(messages) => {
+            // signal=off hands Ctrl-C to the guest.
+            command.args(["-chardev", "stdio,id=terminal,signal=off"]);
+            command.args(["-serial", "chardev:terminal"]);
+            command
+                .arg("-serial")
+                .arg(format!("file:{}", messages.display()));
+        }
+    }
+    Ok(command)
+}
+
+fn command_line() -> String {
+    [
+        "console=ttyS0",
+        // Errors only: each byte of a serial port costs, and hang markers are errors.
+        "quiet",
+        // A panic ends qemu at once.
+        "panic=-1",
+        // Retpolines and page table isolation cost a third under TCG and protect nobody here.
+        "mitigations=off",
+        // What the kernel does not know goes to init's environment.
+        "PATH=/usr/sbin:/usr/bin",
+    ]
+    .join(" ")
+}

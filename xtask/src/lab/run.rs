@@ -1,0 +1,171 @@
+//! `cargo xtask lab run`: boots a guest, runs scenarios in it, and judges what they measured.
+
+use std::{collections::BTreeSet, fs::File, io::Write as _, time::Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+use lab_contract::{
+    protocol::{Job, Message, Mode, NfsVersion, Outcome},
+    scenario::{self, PREFLIGHT, SCENARIOS},
+};
+
+use super::{
+    guest::{self, Guest, Spec},
+    judge::{self, Verdict},
+    qemu::{self, Serial},
+    session::Session,
+    table,
+};
+
+/// Run scenarios in a guest and judge them
+#[derive(Args, Clone)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) spec: Spec,
+    /// NFS versions
+    #[arg(long, value_delimiter = ',', default_value = "4.0,4.1,4.2")]
+    pub(crate) vers: Vec<NfsVersion>,
+    /// Scenarios (default: all; see `lab list`)
+    #[arg(long = "scenario", value_delimiter = ',')]
+    pub(crate) scenarios: Vec<String>,
+    /// Run the workloads without nfs-trace and judge the other oracles
+    #[arg(long)]
+    pub(crate) no_tracer: bool,
+}
+
+/// What one guest gave.
+pub(crate) struct Report {
+    pub(crate) outcomes: Vec<(Outcome, Verdict)>,
+}
+
+impl Report {
+    pub(crate) fn failures(&self) -> usize {
+        self.outcomes
+            .iter()
+            .filter(|(_, verdict)| !verdict.is_pass())
+            .count()
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let report = execute(options)?;
+    table::summary(&options.spec, &report.outcomes);
+    let failures = report.failures();
+    ensure!(
+        failures == 0,
+        "{failures} of {} outcomes failed",
+        report.outcomes.len()
+    );
+    Ok(())
+}
+
+/// Runs one guest to its end, showing each outcome as it comes.
+pub(crate) fn execute(options: &Options) -> Result<Report> {
+    let job = job(options)?;
+    let guest = guest::prepare(&options.spec, &job, job.tracer)?;
+    announce(options, &guest);
+    let Guest {
+        kernel,
+        accelerator,
+        initrd,
+        console,
+    } = &guest;
+    let mut kept = File::create(console.with_file_name("messages.jsonl"))?;
+    let qemu = qemu::start(
+        *accelerator,
+        &kernel.vmlinuz,
+        initrd,
+        &Serial::Protocol(console),
+    )?;
+    let mut session = Session::new(qemu, console)?;
+    let started = Instant::now();
+    let mut broken = None;
+    let judged = |outcome: &Outcome| judge::judge(outcome, options.spec.client, job.tracer);
+    let followed = session.follow(&job, |message| {
+        // The log is a convenience: a full disk must not fail the run.
+        let _ = writeln!(
+            kept,
+            "{}",
+            serde_json::to_string(message).unwrap_or_default()
+        );
+        match message {
+            Message::Ready(ready) => {
+                let seconds = started.elapsed().as_secs_f64();
+                eprintln!(
+                    "lab: Linux {} serves NFS after {seconds:.1} s",
+                    ready.release
+                );
+            }
+            Message::Log { text } => eprintln!("lab: {text}"),
+            Message::Outcome(outcome) => {
+                let verdict = judged(outcome);
+                table::line(outcome, &verdict);
+                if outcome.scenario == PREFLIGHT && !verdict.is_pass() {
+                    broken.get_or_insert_with(|| verdict.problems().join("; "));
+                }
+            }
+            _ => {}
+        }
+        broken.is_none()
+    });
+    if let Some(why) = broken {
+        bail!("nothing can be measured in this guest: {why}");
+    }
+    let outcomes = followed.with_context(|| format!("run the guest {}", kernel.release))?;
+    eprintln!(
+        "lab: guest ended after {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
+    let judge_each = |outcome: Outcome| {
+        let verdict = judged(&outcome);
+        (outcome, verdict)
+    };
+    Ok(Report {
+        outcomes: outcomes.into_iter().map(judge_each).collect(),
+    })
+}
+
+fn announce(options: &Options, guest: &Guest) {
+    eprintln!(
+        "lab: booting Linux {} ({}), client {}, {:?}; logs in {}",
+        guest.kernel.release,
+        guest.kernel.version,
+        options.spec.client.name(),
+        guest.accelerator,
+        guest.console.parent().unwrap_or(&guest.console).display(),
+    );
+}
+
+/// What to ask of the guest. Whatever was chosen, preflight comes first: without it, a run in
+/// which nothing is measured would look like one in which nothing is wrong.
+fn job(options: &Options) -> Result<Job> {
+    let mut scenarios = options.scenarios.clone();
+    for name in &scenarios {
+        let names: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        ensure!(
+            scenario::find(name).is_some(),
+            "no scenario `{name}`: use {}",
+            names.join(", ")
+        );
+    }
+    if scenarios.is_empty() {
+        scenarios = SCENARIOS
+            .iter()
+            .map(|scenario| scenario.name.to_owned())
+            .collect();
+    }
+    scenarios.retain(|name| name != PREFLIGHT);
+    scenarios.insert(0, PREFLIGHT.to_owned());
+    // Each once: a second outcome of one name would be an error.
+    let mut seen = BTreeSet::new();
+    scenarios.retain(|name| seen.insert(name.clone()));
+    let mut versions = options.vers.clone();
+    versions.sort_unstable();
+    versions.dedup();
+    Ok(Job {
+        mode: Mode::Run,
+        versions,
+        scenarios,
+        tracer: !options.no_tracer,
+    })
+}
