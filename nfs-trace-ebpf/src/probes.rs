@@ -45,10 +45,17 @@ pub struct Probe {
 macro_rules! probes {
     ($($id:ident: $program:literal, $symbol:literal $(or $fallback:literal)*, $module:literal,
         $at:ident, $need:ident, $tells:literal;)*) => {
-        /// Index of each program, in [`PROBES`] and in the map of counters.
+        /// Index of each program in the map of counters; those with a probe come first,
+        /// in the order of [`PROBES`].
         #[repr(u32)]
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Id { $(#[doc = $program] $id,)* }
+        pub enum Id {
+            $(#[doc = $program] $id,)*
+            /// nfst_names, which the entry programs jump to.
+            Names,
+            /// nfst_fork.
+            Fork,
+        }
 
         /// Every probe, in the order in which they are attached.
         pub const PROBES: &[Probe] = &[$(Probe {
@@ -96,9 +103,13 @@ probes! {
         "name check: accepted from delegated";
 }
 
-/// Behind the programs of [`PROBES`] in the map of counters: children of the traced
-/// command that found no room in the map of threads.
-pub const CHILDREN: u32 = PROBES.len() as u32;
+/// Number of entries in the map of counters.
+pub const COUNTERS_LEN: u32 = Id::Fork as u32 + 1;
+
+/// The program that sends names, and its index in the map of jumps.
+pub const NAMES_PROGRAM: &str = "nfst_names";
+/// See [`NAMES_PROGRAM`].
+pub const JUMP_NAMES: u32 = 0;
 
 /// Programs on the tracepoints of category sched that follow `trace -- COMMAND`
 /// into its children: program, tracepoint.

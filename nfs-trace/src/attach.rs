@@ -3,21 +3,25 @@
 //! All use of aya but for the ring buffer is here. Everything is held by file
 //! descriptors, so it goes with this process, however that ends.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf, StackTraceMap},
-    programs::{KProbe, TracePoint},
+    maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf, StackTraceMap},
+    programs::{KProbe, ProgramError, TracePoint},
 };
 use aya_log::EbpfLogger;
 use nfs_trace_ebpf::{
     config::{
         ABSENT, CONFIG_SIZE, COUNTERS_SIZE, Config, Counters, FILTER_DEV, FILTER_TGID, FILTER_TID,
     },
-    probes::{At, CHILDREN, Id, Need, PROBES, TRACEPOINTS},
+    probes::{At, Id, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES, TRACEPOINTS},
 };
+use rustix::io::Errno;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
@@ -54,6 +58,8 @@ pub struct Attached {
     log: EbpfLogger<&'static dyn log::Log>,
     /// Probed symbol -> [`ATTACHED`], or why not.
     pub probes: BTreeMap<String, String>,
+    /// Time that the kernel took to verify and compile the programs.
+    pub verify: Duration,
 }
 
 impl Attached {
@@ -80,6 +86,7 @@ impl Attached {
             .load(object)
             .map_err(|error| refused("the maps", error))?;
         let log = EbpfLogger::init(&mut ebpf).context("failed to open the programs' log")?;
+        let verify = load_programs(&mut ebpf, facts)?;
         let probes = attach_probes(&mut ebpf, facts)?;
         let mut config = config(facts, layout, options);
         if let Some(tid) = filters.command {
@@ -100,6 +107,7 @@ impl Attached {
             config,
             log,
             probes,
+            verify,
         })
     }
 
@@ -168,8 +176,10 @@ impl Attached {
             }
             Ok(sum)
         };
+        let names = read(Id::Names as u32)?;
         let mut counts = KernelCounts {
-            children: read(CHILDREN)?.lost,
+            children: read(Id::Fork as u32)?.lost,
+            records: names.lost,
             ..KernelCounts::default()
         };
         for (index, probe) in (0..).zip(PROBES) {
@@ -209,6 +219,33 @@ fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
     }
 }
 
+/// Loads every program that has a symbol to go to; returns what that took.
+fn load_programs(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<Duration> {
+    let start = Instant::now();
+    for probe in PROBES.iter().filter(|probe| facts.resolve(probe).is_some()) {
+        kprobe(ebpf, probe.program)?
+            .load()
+            .map_err(|error| refused(&format!("the program {}", probe.program), error))?;
+    }
+    let names = kprobe(ebpf, NAMES_PROGRAM)?;
+    names
+        .load()
+        .map_err(|error| refused(&format!("the program {NAMES_PROGRAM}"), error))?;
+    let names = names.fd()?.try_clone()?;
+    let jumps = ebpf.map_mut("JUMPS").context("no map JUMPS")?;
+    ProgramArray::try_from(jumps)?
+        .set(JUMP_NAMES, &names, 0)
+        .context("failed to fill the map of jumps")?;
+    Ok(start.elapsed())
+}
+
+fn kprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut KProbe> {
+    let program = ebpf
+        .program_mut(name)
+        .with_context(|| format!("the object has no program {name}"))?;
+    Ok(program.try_into()?)
+}
+
 fn attach_probes(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<BTreeMap<String, String>> {
     let mut states: BTreeMap<String, String> = BTreeMap::new();
     for probe in PROBES {
@@ -219,16 +256,11 @@ fn attach_probes(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<BTreeMap<Stri
             );
             continue;
         };
-        let program: &mut KProbe = ebpf
-            .program_mut(probe.program)
-            .with_context(|| format!("the object has no program {}", probe.program))?
-            .try_into()?;
-        let attached = program
-            .load()
-            .and_then(|()| program.attach(symbol, 0).map(|_| ()))
+        let attached = kprobe(ebpf, probe.program)?
+            .attach(symbol, 0)
             .map_err(|error| refused(&format!("the probe on {symbol}"), error));
         match attached {
-            Ok(()) => {
+            Ok(_) => {
                 states
                     .entry(symbol.into())
                     .or_insert_with(|| ATTACHED.into());
@@ -275,12 +307,14 @@ fn insert(ebpf: &mut Ebpf, name: &str, keys: &[u32]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The kernel said no: a privilege problem is the machine's, anything else is ours.
+/// The kernel said no: EPERM is the machine's matter, anything else (what the verifier
+/// has to say above all) is ours.
 fn refused<E: std::error::Error + Send + Sync + 'static>(what: &str, error: E) -> anyhow::Error {
-    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut log = String::new();
     while let Some(current) = cause {
         if let Some(io) = current.downcast_ref::<std::io::Error>()
-            && io.kind() == std::io::ErrorKind::PermissionDenied
+            && io.raw_os_error() == Some(Errno::PERM.raw_os_error())
         {
             return ExitError::unavailable(format!(
                 "the kernel does not allow {what}: run it as root, outside a container, and \
@@ -288,7 +322,20 @@ fn refused<E: std::error::Error + Send + Sync + 'static>(what: &str, error: E) -
             ))
             .into();
         }
+        if let Some(ProgramError::LoadError { verifier_log, .. }) = current.downcast_ref() {
+            log = last_lines(&verifier_log.to_string());
+        }
         cause = current.source();
     }
-    anyhow::Error::new(error).context(format!("failed to load or attach {what}"))
+    if log.is_empty() {
+        return anyhow::Error::new(error).context(format!("failed to load or attach {what}"));
+    }
+    anyhow!("the kernel's verifier refuses {what}; please report this with its last words:\n{log}")
+}
+
+/// The verifier's reason is at the end of a log that may have thousands of lines.
+fn last_lines(log: &str) -> String {
+    const KEPT: usize = 24;
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(KEPT)..].join("\n")
 }

@@ -37,7 +37,7 @@ use crate::{
         json::Json,
         text::{Style, Text},
     },
-    session::Session,
+    session::{Session, StartupMs},
     trace::ARMING_NS,
 };
 
@@ -70,6 +70,7 @@ enum Ending {
 }
 
 async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
+    let start = Instant::now();
     let facts = Facts::gather();
     let problems = preflight::problems(&facts);
     if !problems.is_empty() {
@@ -83,6 +84,7 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
     let filter = Filter::new(&args.path, args.comm.clone(), args.open_path.clone())
         .map_err(|error| ExitError::usage(format!("--path: {error}")))?;
     let layout = read_layout();
+    let facts_took = start.elapsed();
     let mut filters = kernel_filters(&args, &layout)?;
 
     // Listening begins before the programs are attached: no module goes unseen.
@@ -95,6 +97,7 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
     };
     filters.command = command.as_ref().map(Launched::pid);
 
+    let start = Instant::now();
     let options = Options {
         buffer: args.buffer * 1024,
         stacks: args.stack,
@@ -102,7 +105,12 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
     let mut attached = Attached::new(&facts, &layout, &filters, &options)?;
     let mut ring = poll::ring(attached.take_ring()?).context("failed to poll the ring buffer")?;
     attached.arm(true)?;
-    let session = session(&facts, &layout, &attached)?;
+    let startup_ms = StartupMs {
+        facts: milliseconds(facts_took),
+        attach: milliseconds(start.elapsed()),
+        verify: milliseconds(attached.verify),
+    };
+    let session = session(&facts, &layout, &attached, startup_ms)?;
     let mut capture = match &args.capture {
         Some(path) => Some(create_capture(path, &session)?),
         None => None,
@@ -197,7 +205,16 @@ fn kernel_filters(args: &TraceArgs, layout: &Layout) -> anyhow::Result<KernelFil
     Ok(filters)
 }
 
-fn session(facts: &Facts, layout: &Layout, attached: &Attached) -> anyhow::Result<Session> {
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn session(
+    facts: &Facts,
+    layout: &Layout,
+    attached: &Attached,
+    startup_ms: StartupMs,
+) -> anyhow::Result<Session> {
     let monotonic = nanoseconds(ClockId::Monotonic);
     let offset = nanoseconds(ClockId::Realtime) - monotonic;
     Ok(Session {
@@ -211,6 +228,7 @@ fn session(facts: &Facts, layout: &Layout, attached: &Attached) -> anyhow::Resul
         mounts: mounts::nfs4(mounts::read().context("failed to read /proc/self/mountinfo")?),
         clock_offset_ns: offset,
         armed_ns: u64::try_from(monotonic).context("the monotonic clock is before its start")?,
+        startup_ms,
     })
 }
 

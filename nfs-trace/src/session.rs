@@ -30,6 +30,19 @@ pub struct Session {
     pub clock_offset_ns: i64,
     /// When the programs were armed, ns of CLOCK_MONOTONIC.
     pub armed_ns: u64,
+    /// What it took from the start to there.
+    pub startup_ms: StartupMs,
+}
+
+/// Milliseconds of each part of the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartupMs {
+    /// Asking the machine: symbols, BTF, tracefs.
+    pub facts: u64,
+    /// Loading and attaching the programs.
+    pub attach: u64,
+    /// Of these, in the verifier and the compiler of the kernel.
+    pub verify: u64,
 }
 
 /// Value of [`Session::probes`] for a probe in place.

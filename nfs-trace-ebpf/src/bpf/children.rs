@@ -4,11 +4,11 @@ use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
 use aya_log_ebpf::warn;
 use nfs_trace_ebpf::{
     config::{ABSENT, FILTER_TID},
-    probes::CHILDREN,
+    probes::Id,
 };
 
 use super::{
-    maps::{TIDS, armed, count_at},
+    maps::{TIDS, armed, count},
     thread::tid,
 };
 
@@ -29,7 +29,7 @@ fn try_fork(ctx: &TracePointContext) -> Option<()> {
     // fails softly.
     let child: u32 = unsafe { ctx.read_at(config.fork_child_pid as usize) }.ok()?;
     if TIDS.insert(child, 1, 0).is_err() {
-        count_at(CHILDREN, |counters| counters.lost += 1);
+        count(Id::Fork, |counters| counters.lost += 1);
         warn!(ctx, "too many threads to follow: {} is left out", child);
     }
     Some(())

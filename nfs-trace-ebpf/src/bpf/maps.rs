@@ -3,11 +3,11 @@
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, StackTrace},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf, StackTrace},
 };
 use nfs_trace_ebpf::{
     config::{Config, Counters},
-    probes::{CHILDREN, Id},
+    probes::{COUNTERS_LEN, Id},
 };
 
 use super::{names::Known, opentask::InFlight, thread::Thread};
@@ -20,7 +20,11 @@ pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
 
 #[map]
-static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(CHILDREN + 1, 0);
+static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(COUNTERS_LEN, 0);
+
+/// Programs that others jump to.
+#[map]
+pub(crate) static JUMPS: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// What each thread is in the middle of, by tid.
 #[map]
@@ -64,13 +68,7 @@ pub(crate) fn armed() -> Option<&'static Config> {
 /// Changes this CPU's counters of a program.
 #[inline(always)]
 pub(crate) fn count(id: Id, change: impl FnOnce(&mut Counters)) {
-    count_at(id as u32, change);
-}
-
-/// The same, by index.
-#[inline(always)]
-pub(crate) fn count_at(index: u32, change: impl FnOnce(&mut Counters)) {
-    if let Some(counters) = COUNTERS.get_ptr_mut(index) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(id as u32) {
         // SAFETY: the value is this CPU's own, and programs on one CPU do not nest
         // (bpf_prog_active); the reader in user space tolerates torn sums.
         change(unsafe { &mut *counters });

@@ -7,17 +7,18 @@
 
 use core::mem::{offset_of, size_of};
 
+use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use nfs_trace_ebpf::{
     abi::{NAME_MAX, Name, RecordHeader, RecordKind},
     config::Config,
-    probes::Id,
+    probes::{Id, JUMP_NAMES},
 };
 
 use super::{
     emit::{header, now},
     kread::{read, read_bytes},
-    maps::{DENTRIES, EVENTS, count},
-    thread::Thread,
+    maps::{DENTRIES, EVENTS, JUMPS, armed, count},
+    thread::{Thread, current},
 };
 
 /// Components of a path below the mount that are followed; a deeper path shows
@@ -58,47 +59,68 @@ struct NameRecord {
     bytes: [u8; NAME_MAX + 1],
 }
 
-/// Makes the names on the way from `dentry` to its root known to user space.
+/// Makes the names on the way from `dentry` to its root known to user space, before
+/// anything else is sent about it. The last thing that an entry program does: sending
+/// is a program of its own that jumps from parent to parent. As a loop in its callers it
+/// cost the verifier a million instructions (measured on 6.1), as many as it takes.
 #[inline(always)]
-pub(crate) fn ensure_named(id: Id, config: &Config, thread: &mut Thread, dentry: u64) {
-    let Some(chain) = chain(config, dentry) else {
-        return;
-    };
-    // SAFETY: the value is copied at once; a torn one only sends a name again.
+pub(crate) fn ensure_named(
+    ctx: &ProbeContext,
+    config: &Config,
+    thread: &mut Thread,
+    dentry: u64,
+) -> Option<()> {
+    thread.named = dentry;
+    let chain = chain(config, dentry)?;
+    // SAFETY: the value is read at once; a torn one only sends a name again.
     if let Some(known) = unsafe { DENTRIES.get(dentry) }
         && known.chain == chain
     {
-        return;
+        return None;
     }
-    let mut node = dentry;
-    for depth in 0..MAX_DEPTH {
-        let Some(link) = read::<Link>(node, config.offsets.dentry_link) else {
-            return;
-        };
-        let own = link.identity();
-        // SAFETY: as above.
-        let known = match unsafe { DENTRIES.get(node) } {
-            Some(known) => *known,
-            None => Known { own: 0, chain: 0 },
-        };
-        if known.own != own && !send(id, thread, node, &link) {
-            return;
-        }
-        // Only the first one's chain is known here; an ancestor's is left to the
-        // open that needs it.
-        let chain = if depth == 0 {
-            chain
-        } else if known.own == own {
-            known.chain
-        } else {
-            0
-        };
+    thread.node = dentry;
+    thread.chain = chain;
+    // SAFETY: the context is the one that the kernel passed to this program. It does not
+    // come back, unless the jump fails.
+    let _ = unsafe { JUMPS.tail_call(ctx, JUMP_NAMES) };
+    count(Id::Names, |counters| counters.lost += 1);
+    Some(())
+}
+
+/// Jumped to from the entry programs, and from itself for the parent: sends one name if
+/// it is not known yet. The kernel ends a chain of 32 jumps.
+#[kprobe]
+fn nfst_names(ctx: ProbeContext) -> u32 {
+    try_names(&ctx);
+    0
+}
+
+#[inline(always)]
+fn try_names(ctx: &ProbeContext) -> Option<()> {
+    let config = armed()?;
+    count(Id::Names, |counters| counters.hits += 1);
+    let thread = current()?;
+    let node = thread.node;
+    let link = read::<Link>(node, config.offsets.dentry_link)?;
+    let own = link.identity();
+    // SAFETY: as above.
+    let known = unsafe { DENTRIES.get(node) }.is_some_and(|known| known.own == own);
+    if !known && !send(thread, node, &link) {
+        return None;
+    }
+    // Only the opened dentry's chain is known here; an ancestor's is left to the open
+    // that needs it.
+    if !known || thread.chain != 0 {
+        let chain = thread.chain;
         let _ = DENTRIES.insert(node, Known { own, chain }, 0);
-        if link.parent == node {
-            return;
-        }
-        node = link.parent;
     }
+    if link.parent != node {
+        thread.node = link.parent;
+        thread.chain = 0;
+        // SAFETY: as above. Where it fails the path is too deep: it shows its end.
+        let _ = unsafe { JUMPS.tail_call(ctx, JUMP_NAMES) };
+    }
+    Some(())
 }
 
 /// One hash over the dentry and its ancestors.
@@ -121,7 +143,7 @@ fn chain(config: &Config, dentry: u64) -> Option<u64> {
 
 /// Sends one name record.
 #[inline(always)]
-fn send(id: Id, thread: &mut Thread, dentry: u64, link: &Link) -> bool {
+fn send(thread: &mut Thread, dentry: u64, link: &Link) -> bool {
     // The upper half of hash_len is the length on little-endian machines, the lower
     // one on big-endian ones (HASH_LEN_DECLARE, include/linux/dcache.h).
     let len = if cfg!(target_endian = "little") {
@@ -150,7 +172,7 @@ fn send(id: Id, thread: &mut Thread, dentry: u64, link: &Link) -> bool {
     if sent {
         thread.flags = 0;
     } else {
-        count(id, |counters| counters.lost += 1);
+        count(Id::Names, |counters| counters.lost += 1);
     }
     sent
 }

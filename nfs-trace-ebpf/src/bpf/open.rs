@@ -46,7 +46,12 @@ fn try_file_open(ctx: &ProbeContext) -> Option<()> {
     thread.open_dentry = read(file, config.offsets.file_dentry).unwrap_or(0);
     thread.open_flags = read(file, config.offsets.file_flags).unwrap_or(u32::MAX);
     thread.open_fileid = read(inode, config.offsets.inode_ino).unwrap_or(0);
-    Some(())
+    // Its name is known from the revalidation, but for an open through a magic link.
+    if thread.named == thread.open_dentry {
+        return None;
+    }
+    let dentry = thread.open_dentry;
+    ensure_named(ctx, config, thread, dentry)
 }
 
 #[kprobe]
@@ -76,7 +81,7 @@ fn try_atomic_open(ctx: &ProbeContext) -> Option<()> {
     thread.open_dentry = dentry;
     thread.open_flags = open_flags;
     thread.open_fileid = 0;
-    Some(())
+    ensure_named(ctx, config, thread, dentry)
 }
 
 /// Notes that the thread entered `call`.
@@ -147,9 +152,6 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
         }
     }
     ensure_comm(id, thread);
-    if thread.named != dentry {
-        ensure_named(id, config, thread, dentry);
-    }
     thread.named = 0;
     let payload = Open {
         dentry,

@@ -3,6 +3,8 @@
 //! It runs for every component of every path, so the first test throws away what is
 //! no open of a file: LOOKUP_OPEN is set for the last component only.
 
+use core::hint::black_box;
+
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
@@ -37,10 +39,13 @@ fn nfst_reval_in(ctx: ProbeContext) -> u32 {
 fn try_enter(ctx: &ProbeContext) -> Option<()> {
     let config = armed()?;
     count(Id::RevalidateIn, |counters| counters.hits += 1);
-    let (dentry, flags): (u64, u32) = if config.revalidate_dentry_arg == 0 {
-        (ctx.arg(0)?, ctx.arg(1)?)
+    // Every candidate is read before the choice: the compiler would otherwise choose the
+    // register's address and read once, and the verifier refuses a computed address.
+    let arguments: [u64; 4] = black_box([ctx.arg(0)?, ctx.arg(1)?, ctx.arg(2)?, ctx.arg(3)?]);
+    let (dentry, flags) = if config.revalidate_dentry_arg == 0 {
+        (arguments[0], arguments[1] as u32)
     } else {
-        (ctx.arg(2)?, ctx.arg(3)?)
+        (arguments[2], arguments[3] as u32)
     };
     if flags & config.lookup_open == 0 || !wanted(config) {
         return None;
@@ -63,7 +68,7 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
     thread.verifier_sets = 0;
     thread.lookups = 0;
     thread.revalidate_start = now();
-    Some(())
+    ensure_named(ctx, config, thread, dentry)
 }
 
 /// One of `DENTRY_*`; nothing if the dentry is a directory or anything else whose
@@ -91,7 +96,7 @@ fn nfst_reval_out(ctx: RetProbeContext) -> u32 {
 
 #[inline(always)]
 fn try_leave(ctx: &RetProbeContext) -> Option<()> {
-    let config = armed()?;
+    armed()?;
     count(Id::RevalidateOut, |counters| counters.hits += 1);
     let thread = inside(REVALIDATE)?;
     thread.active &= !REVALIDATE;
@@ -99,8 +104,6 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
     let dentry = thread.revalidate_dentry;
     if ret != -ECHILD {
         ensure_comm(Id::RevalidateOut, thread);
-        ensure_named(Id::RevalidateOut, config, thread, dentry);
-        thread.named = dentry;
     }
     let payload = Revalidate {
         dentry,

@@ -37,8 +37,12 @@ pub(crate) struct Thread {
     pub(crate) task_start: u64,
     pub(crate) task_opendata: u64,
     pub(crate) lookup_start: u64,
-    /// Dentry whose name was last made known.
+    /// Dentry whose name was last seen to.
     pub(crate) named: u64,
+    /// Dentry whose name is to be sent, and the hash of its chain of parents (0 for an
+    /// ancestor).
+    pub(crate) node: u64,
+    pub(crate) chain: u64,
     pub(crate) comm: [u8; 16],
     pub(crate) lookup_flags: u32,
     pub(crate) open_flags: u32,

@@ -11,7 +11,7 @@ use super::Render;
 use crate::{
     mounts::Mount,
     row::Row,
-    session::Session,
+    session::{Session, StartupMs},
     summary::{End, Summary},
 };
 
@@ -32,6 +32,7 @@ struct Start<'a> {
     layout: &'a str,
     probes: &'a BTreeMap<String, String>,
     mounts: &'a [Mount],
+    startup_ms: StartupMs,
 }
 
 /// Writes to anything; buffering is the writer's.
@@ -61,6 +62,7 @@ impl<W: Write> Render for Json<W> {
             layout,
             probes,
             mounts,
+            startup_ms,
             ..
         } = session;
         self.line(&Line::Start(Start {
@@ -71,6 +73,7 @@ impl<W: Write> Render for Json<W> {
             layout,
             probes,
             mounts,
+            startup_ms: *startup_ms,
         }))
     }
 

@@ -117,12 +117,13 @@ impl<W: Write, N: Write> Render for Text<W, N> {
             .collect();
         writeln!(
             self.notes,
-            "nfs-trace {}: kernel {}, {} probes, transport {}, names from {}{}",
+            "nfs-trace {}: kernel {}, {} functions probed, transport {}, names from {}, armed after {} ms{}",
             session.version,
             session.kernel,
             session.probes.len() - missing.len(),
             session.transport,
             session.layout,
+            session.startup_ms.facts + session.startup_ms.attach,
             if missing.is_empty() {
                 String::new()
             } else {
