@@ -125,7 +125,7 @@ impl Tracer {
         if let Some(pending) = &thread.pending
             && !pending.goes_on_with(&call, &mut self.names)
         {
-            self.flush(stamp.tid, thread, done);
+            self.abandon(stamp.tid, thread, done);
         }
         let mut pending = thread.take_pending(stamp);
         pending.add(&mut thread.inner, step(stamp, StepKind::Revalidate(call)));
@@ -163,7 +163,7 @@ impl Tracer {
         if let Some(pending) = &thread.pending
             && !pending.ends_with(&open, atomic, &mut self.names)
         {
-            self.flush(stamp.tid, thread, done);
+            self.abandon(stamp.tid, thread, done);
         }
         let mut pending = thread.take_pending(stamp);
         if pending.is_fresh() && !atomic && stamp.start_ns < self.armed_ns.saturating_add(ARMING_NS)
@@ -231,7 +231,7 @@ impl Tracer {
         done(self.end(stamp.tid, thread, pending, word, Some(result), Some(&last)));
     }
 
-    /// Ends a thread's pending path without having seen its end.
+    /// Ends all that a thread has begun, without having seen its end.
     fn flush(&mut self, tid: u32, thread: &mut Thread, done: &mut impl FnMut(OpenPath)) {
         // Steps whose call never returned here belong to what is pending.
         if !thread.inner.is_empty() {
@@ -239,12 +239,18 @@ impl Tracer {
             pending.steps.append(&mut thread.inner);
             pending.note_gap(Gap::RecordLost);
         }
+        if let (Some(pending), Some(gap)) = (&mut thread.pending, thread.gap) {
+            pending.note_gap(gap);
+            thread.gap = None;
+        }
+        self.abandon(tid, thread, done);
+    }
+
+    /// Ends a thread's pending path, because the call that returned is of another one.
+    fn abandon(&mut self, tid: u32, thread: &mut Thread, done: &mut impl FnMut(OpenPath)) {
         let Some(mut pending) = thread.pending.take() else {
             return;
         };
-        if let Some(gap) = thread.gap.take() {
-            pending.note_gap(gap);
-        }
         if pending.only_looked_up() && pending.gaps.is_empty() {
             // What was found was no regular file, or opening it was refused.
             self.drop_path(&pending);

@@ -1,1 +1,474 @@
-//! The cases of path reconstruction, as text: one event a line, dentries by name.
+//! The cases of path reconstruction, as text: one event a line, one path a line.
+//!
+//! ```text
+//! name F root/file               F is called so (dentries are capitals)
+//! reval rcu F 1 dir              walk, dentry, return value, signs:
+//!                                dir (verifier checked), set (verifier set), neg, lookups=N
+//! lookup 0                       return value
+//! task sent=1 claim=0            what was sent, claim, ret=N
+//! file F 0 tasks=1 upd=1         dentry, return value, tasks inside, stateid updates
+//! atomic F 0 tasks=1             the same, with noopen, dir (O_DIRECTORY)
+//! lose                           the thread's next record is lost
+//! missed                         the next record says that a return was missed
+//! unjoined                       the next record says that an OPEN was not joined
+//! t2 ...                         by thread 2 (else thread 1)
+//! ```
+//! Every event takes 10 ns and begins 10 ns after the one before; what is inside a call
+//! is written before it, as it arrives.
+
+use std::collections::HashMap;
+
+use super::{ARMING_NS, OpenPath, Signals, Tracer};
+use crate::event::{DentryKind, Event, Fact, Open, OpenTask, Pointer, Revalidate, Stamp, Walk};
+
+struct Feed {
+    tracer: Tracer,
+    now: u64,
+    seqs: HashMap<u32, u16>,
+    missed: bool,
+    unjoined: bool,
+    paths: Vec<OpenPath>,
+}
+
+fn pointer(word: &str) -> Pointer {
+    // A capital letter each; 0 stays unknown.
+    if word == "-" {
+        Pointer(0)
+    } else {
+        Pointer(u64::from(word.as_bytes()[0]))
+    }
+}
+
+/// The value behind `key=`.
+fn value<T: std::str::FromStr + Default>(words: &[&str], key: &str) -> T {
+    let word = words
+        .iter()
+        .find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    word.map(|word| word.parse().ok().expect("a number"))
+        .unwrap_or_default()
+}
+
+impl Feed {
+    fn new() -> Self {
+        let signals = Signals {
+            verifier_check: true,
+            verifier_set: true,
+        };
+        Self {
+            tracer: Tracer::new(signals, 0),
+            now: ARMING_NS,
+            seqs: HashMap::new(),
+            missed: false,
+            unjoined: false,
+            paths: Vec::new(),
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        let mut tid = 1;
+        if let Some(number) = words[0]
+            .strip_prefix('t')
+            .and_then(|word| word.parse().ok())
+        {
+            tid = number;
+            words.remove(0);
+        }
+        self.now += 10;
+        let has = |word: &str| words[1..].contains(&word);
+        let number = |at: usize| words[at].parse::<i32>().expect("a return value");
+        let open = |flags| Open {
+            dentry: pointer(words[1]),
+            fileid: Some(7),
+            ret: number(2),
+            flags: Some(flags),
+            stack: None,
+            tasks: value(&words, "tasks"),
+            stateid_updates: value(&words, "upd"),
+            opened: Some(!has("noopen")),
+        };
+        let fact = match words[0] {
+            "lose" => {
+                *self.seqs.entry(tid).or_default() += 1;
+                return;
+            }
+            "missed" => {
+                self.missed = true;
+                return;
+            }
+            "unjoined" => {
+                self.unjoined = true;
+                return;
+            }
+            "name" => {
+                let dentry = pointer(words[1]);
+                let name = words[2].as_bytes().into();
+                let parent = words.get(3).map_or(Pointer(1), |word| pointer(word));
+                Fact::Name {
+                    dentry,
+                    parent,
+                    name,
+                }
+            }
+            "reval" => Fact::Revalidate(Revalidate {
+                walk: match words[1] {
+                    "rcu" => Walk::Rcu,
+                    "ref" => Walk::Ref,
+                    _ => Walk::Reval,
+                },
+                dentry: pointer(words[2]),
+                ret: number(3),
+                verifier_checked: has("dir"),
+                verifier_set: has("set"),
+                lookups: value(&words, "lookups"),
+                kind: if has("neg") {
+                    DentryKind::Negative
+                } else {
+                    DentryKind::Positive
+                },
+            }),
+            "lookup" => Fact::Lookup(number(1)),
+            "task" => Fact::OpenTask(OpenTask {
+                sent: value(&words, "sent"),
+                claim: Some(value(&words, "claim")),
+                replied_ns: None,
+                ret: value(&words, "ret"),
+            }),
+            "file" => Fact::FileOpen(open(0)),
+            "atomic" => Fact::AtomicOpen(open(if has("dir") { super::O_DIRECTORY } else { 0 })),
+            other => panic!("no event `{other}`"),
+        };
+        let first = !self.seqs.contains_key(&tid);
+        let seq = self.seqs.entry(tid).or_default();
+        let stamp = Stamp {
+            start_ns: self.now,
+            end_ns: self.now + 10,
+            tid,
+            tgid: tid,
+            seq: *seq,
+            dev: 53,
+            first,
+            missed_return: std::mem::take(&mut self.missed),
+            unjoined: std::mem::take(&mut self.unjoined),
+        };
+        *seq += 1;
+        let paths = &mut self.paths;
+        self.tracer
+            .push(Event { stamp, fact }, &mut |path| paths.push(path));
+    }
+
+    fn finish(mut self) -> Vec<String> {
+        let paths = &mut self.paths;
+        self.tracer.finish(&mut |path| paths.push(path));
+        let mut text: Vec<String> = self.paths.iter().map(show).collect();
+        if self.tracer.outside_paths() != (0, 0) {
+            let (opens, lookups) = self.tracer.outside_paths();
+            text.push(format!("outside opens={opens} lookups={lookups}"));
+        }
+        text
+    }
+}
+
+fn show(path: &OpenPath) -> String {
+    let mut text = format!(
+        "{} {} {}",
+        path.name_check.word(),
+        path.open_path.word(),
+        path.result.map_or("?".into(), |result| result.to_string()),
+    );
+    for (name, n) in [
+        ("opens", path.opens),
+        ("lookups", path.lookups),
+        ("stale", path.stale_retries),
+    ] {
+        if n > 0 {
+            text.push_str(&format!(" {name}={n}"));
+        }
+    }
+    if let Some(claim) = path.claim {
+        text.push_str(&format!(" claim={claim}"));
+    }
+    for gap in &path.gaps {
+        text.push_str(&format!(" {gap:?}"));
+    }
+    text
+}
+
+#[track_caller]
+fn check(events: &str, paths: &[&str]) {
+    let mut feed = Feed::new();
+    for line in events
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
+        feed.line(line);
+    }
+    assert_eq!(feed.finish(), paths, "{events}");
+}
+
+#[test]
+fn a_cached_open_has_neither_reply_nor_delegation() {
+    check(
+        "reval rcu F 1\n task\n file F 0 tasks=1",
+        &["accepted cached 0"],
+    );
+    check(
+        "reval rcu F 1 dir\n task\n file F 0 tasks=1",
+        &["directory cached 0"],
+    );
+}
+
+#[test]
+fn a_wire_open_has_a_reply() {
+    check(
+        "reval rcu F 1 dir\n task sent=1 claim=4\n file F 0 tasks=1 upd=1",
+        &["directory wire 0 opens=1 claim=4"],
+    );
+}
+
+#[test]
+fn a_delegated_open_takes_the_delegations_stateid() {
+    check(
+        "reval rcu F 1 set\n task\n file F 0 tasks=1 upd=1",
+        &["delegated delegated 0"],
+    );
+}
+
+#[test]
+fn an_rcu_try_and_the_ref_walk_after_it_are_one_path() {
+    check(
+        "reval rcu F -10\n lookup 0\n reval ref F 1 lookups=1 dir set\n task sent=1\n \
+         file F 0 tasks=1 upd=1",
+        &["lookup wire 0 opens=1 lookups=1 claim=0"],
+    );
+}
+
+#[test]
+fn a_stale_open_and_its_retry_are_one_path() {
+    // v4.0: the OPEN by name gets another file; the dentry is dropped, the retry atomic.
+    check(
+        "name F file\n reval rcu F 1 dir\n task sent=1\n file F -518 tasks=1\n \
+         name G file\n task sent=1\n atomic G 0 tasks=1 upd=1",
+        &["none atomic 0 opens=2 stale=1 claim=0"],
+    );
+    // v4.1: ESTALE for the filehandle, then LOOKUP_REVAL finds the name gone.
+    check(
+        "name F file\n reval rcu F 1 dir\n task sent=1 claim=4 ret=-116\n file F -518 tasks=1\n \
+         name F file\n lookup -2\n reval reval F 0 lookups=1\n \
+         name G file\n task sent=1 ret=-2\n atomic G -2 tasks=1",
+        &["replaced atomic -2 opens=2 lookups=1 stale=1 claim=0"],
+    );
+}
+
+#[test]
+fn a_retry_that_goes_stale_again_ends_the_path_with_estale() {
+    check(
+        "reval ref F 1 dir\n task sent=1\n file F -518 tasks=1\n \
+         reval reval F 1 lookups=1\n task sent=1\n file F -518 tasks=1",
+        &["lookup wire -116 opens=2 stale=2 claim=0"],
+    );
+}
+
+#[test]
+fn a_dropped_name_goes_on_as_an_atomic_open_of_another_dentry() {
+    check(
+        "name F file\n lookup 0\n reval ref F 0 lookups=1\n \
+         name G file\n task sent=1\n atomic G 0 tasks=1 upd=1",
+        &["replaced atomic 0 opens=1 lookups=1 claim=0"],
+    );
+}
+
+#[test]
+fn a_first_open_is_atomic_with_no_name_to_check() {
+    check(
+        "task sent=1\n atomic F 0 tasks=1 upd=1",
+        &["none atomic 0 opens=1 claim=0"],
+    );
+}
+
+#[test]
+fn a_negative_dentry_is_enoent_at_once_or_created_over() {
+    check("reval rcu F 1 neg dir", &["none failed -2"]);
+    check(
+        "reval ref F 0 neg\n task sent=1\n atomic F 0 tasks=1 upd=1",
+        &["none atomic 0 opens=1 claim=0"],
+    );
+}
+
+#[test]
+fn a_failed_revalidation_fails_the_open() {
+    check(
+        "lookup -5\n reval ref F -5 lookups=1",
+        &["none failed -5 lookups=1"],
+    );
+}
+
+#[test]
+fn an_open_that_the_vfs_ends_has_no_result() {
+    check(
+        "reval rcu F 1 dir\n reval rcu G 1 dir\n task sent=1\n file G 0 tasks=1 upd=1",
+        &[
+            "directory failed ? EndNotSeen",
+            "directory wire 0 opens=1 claim=0",
+        ],
+    );
+}
+
+#[test]
+fn the_end_of_another_name_does_not_end_a_path() {
+    check(
+        "name F one\n name G two\n reval rcu F 1 dir\n task sent=1\n atomic G 0 tasks=1 upd=1",
+        &[
+            "directory failed ? EndNotSeen",
+            "none atomic 0 opens=1 claim=0",
+        ],
+    );
+}
+
+#[test]
+fn a_dentry_dropped_between_the_walks_is_one_path() {
+    check(
+        "name F one\n name G one\n reval rcu F 1 dir\n task sent=1\n atomic G 0 tasks=1 upd=1",
+        &["directory atomic 0 opens=1 claim=0"],
+    );
+}
+
+#[test]
+fn a_directory_that_is_looked_up_is_no_open() {
+    check(
+        "lookup 0\n atomic F 0 noopen dir",
+        &["outside opens=0 lookups=1"],
+    );
+    check(
+        "lookup 0\n atomic F 0 noopen",
+        &["outside opens=0 lookups=1"],
+    );
+}
+
+#[test]
+fn a_name_looked_up_and_then_opened_is_one_path() {
+    check(
+        "lookup 0\n atomic F 0 noopen\n task sent=1\n file F 0 tasks=1 upd=1",
+        &["none wire 0 opens=1 lookups=1 claim=0"],
+    );
+}
+
+#[test]
+fn an_open_that_turns_out_to_be_a_directory_ends_as_the_server_said() {
+    check(
+        "task sent=1 ret=-21\n lookup 0\n atomic F 0 tasks=1 noopen",
+        &["none atomic -21 opens=1 lookups=1 claim=0"],
+    );
+}
+
+#[test]
+fn several_tasks_in_one_open_are_judged_together() {
+    check(
+        "reval rcu F 1 dir\n task sent=1 ret=-10008\n task sent=1\n file F 0 tasks=2 upd=1",
+        &["directory wire 0 opens=2 claim=0"],
+    );
+}
+
+#[test]
+fn two_threads_on_one_dentry_do_not_mix() {
+    check(
+        "reval rcu F 1 dir\n t2 reval rcu F 1 dir\n task\n t2 task sent=1\n \
+         t2 file F 0 tasks=1 upd=1\n file F 0 tasks=1",
+        &["directory wire 0 opens=1 claim=0", "directory cached 0"],
+    );
+}
+
+#[test]
+fn a_lost_record_marks_its_path_and_no_other() {
+    check(
+        "reval rcu F 1 dir\n lose\n file F 0 tasks=1\n \
+         reval rcu F 1 dir\n task\n file F 0 tasks=1",
+        &["directory unknown 0 RecordLost", "directory cached 0"],
+    );
+    check(
+        "t2 reval rcu F 1\n lose\n t2 task\n t2 file F 0 tasks=1",
+        &["accepted cached 0"],
+    );
+}
+
+#[test]
+fn a_lost_beginning_marks_the_path() {
+    check(
+        "lose\n task\n file F 0 tasks=1",
+        &["none cached 0 RecordLost"],
+    );
+}
+
+#[test]
+fn a_missed_return_ends_what_was_pending() {
+    check(
+        "reval rcu F 1 dir\n task sent=1\n missed\n reval rcu F 1 dir\n task\n file F 0 tasks=1",
+        &[
+            "directory failed ? opens=1 RecordLost ReturnMissed EndNotSeen claim",
+            "directory cached 0 ReturnMissed",
+        ]
+        .map(|line| line.strip_suffix(" claim").unwrap_or(line)),
+    );
+}
+
+#[test]
+fn an_open_that_cannot_be_joined_is_unknown() {
+    check(
+        "reval rcu F 1 dir\n unjoined\n task\n file F 0 tasks=1",
+        &["directory unknown 0 Unjoined"],
+    );
+}
+
+#[test]
+fn what_may_have_begun_before_arming_is_marked() {
+    let mut feed = Feed::new();
+    feed.now = 0;
+    for line in [
+        "task",
+        "file F 0 tasks=1",
+        "reval rcu F 1",
+        "task",
+        "file F 0 tasks=1",
+    ] {
+        feed.line(line);
+    }
+    assert_eq!(
+        feed.finish(),
+        ["none cached 0 BeganBefore", "accepted cached 0"]
+    );
+}
+
+#[test]
+fn steps_are_in_the_order_in_which_they_began() {
+    let mut feed = Feed::new();
+    for line in [
+        "reval rcu F -10",
+        "lookup 0",
+        "reval ref F 1 lookups=1",
+        "task",
+        "file F 0 tasks=1",
+    ] {
+        feed.line(line);
+    }
+    let starts: Vec<u64> = feed.paths[0]
+        .steps
+        .iter()
+        .map(|step| step.start_ns)
+        .collect();
+    assert_eq!(starts.len(), 5);
+    assert!(starts.is_sorted(), "{starts:?}");
+}
+
+/// Exercises the bound: many more threads than are kept, none lost without a word.
+#[test]
+fn memory_is_bounded_and_what_is_evicted_is_shown() {
+    let mut feed = Feed::new();
+    let threads = super::THREADS.get() as u32 + 100;
+    for tid in 1..=threads {
+        feed.line(&format!("t{tid} reval rcu F 1"));
+    }
+    assert_eq!(feed.paths.len(), 100);
+    assert_eq!(feed.tracer.threads.len(), super::THREADS.get());
+    assert_eq!(feed.finish().len(), threads as usize);
+}
