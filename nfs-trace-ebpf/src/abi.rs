@@ -181,7 +181,9 @@ pub struct Name {
     /// Bytes of name that follow.
     pub len: u16,
     /// Always 0.
-    pub reserved: [u16; 3],
+    pub reserved: u16,
+    /// Always 0.
+    pub reserved2: u32,
 }
 
 /// Names a thread. 16 bytes.

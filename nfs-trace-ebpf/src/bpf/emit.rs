@@ -1,6 +1,10 @@
 //! The way out: builds a record in the ring buffer, and counts what found no room.
 
-use aya_ebpf::helpers::{bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns};
+use core::mem::{MaybeUninit, size_of};
+
+use aya_ebpf::helpers::{
+    bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_get_current_comm,
+};
 use nfs_trace_ebpf::{
     abi::{Comm, RecordHeader, RecordKind},
     probes::Id,
@@ -62,17 +66,27 @@ pub(crate) fn emit<P: 'static>(
     true
 }
 
+/// [`Comm`] as two words.
+#[repr(C)]
+struct CommWords([u64; 2]);
+
+const _: () = assert!(size_of::<CommWords>() == size_of::<Comm>());
+
 /// Sends the thread's command name if it is not the one sent last.
 #[inline(always)]
 pub(crate) fn ensure_comm(id: Id, thread: &mut Thread) {
-    let Ok(comm) = bpf_get_current_comm() else {
-        return;
+    let mut comm = MaybeUninit::<[u64; 2]>::uninit();
+    // SAFETY: the buffer has 16 bytes; the helper fills them all, also when it fails.
+    // (aya's wrapper zeroes a byte array first, which becomes a call of memset.)
+    let comm = unsafe {
+        bpf_get_current_comm(comm.as_mut_ptr().cast(), 16);
+        comm.assume_init()
     };
     if comm == thread.comm {
         return;
     }
     let start = now();
-    if emit(id, thread, RecordKind::Comm, start, Comm { comm }) {
+    if emit(id, thread, RecordKind::Comm, start, CommWords(comm)) {
         thread.comm = comm;
     }
 }

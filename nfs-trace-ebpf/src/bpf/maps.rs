@@ -10,7 +10,11 @@ use nfs_trace_ebpf::{
     probes::{COUNTERS_LEN, Id},
 };
 
-use super::{names::Known, opentask::InFlight, thread::Thread};
+use super::{
+    names::{Known, NameRecord},
+    opentask::InFlight,
+    thread::Thread,
+};
 
 /// Records for user space. Its size is set by the loader.
 #[map]
@@ -29,6 +33,14 @@ pub(crate) static JUMPS: ProgramArray = ProgramArray::with_max_entries(1, 0);
 /// What each thread is in the middle of, by tid.
 #[map]
 pub(crate) static THREADS: LruHashMap<u32, Thread> = LruHashMap::with_max_entries(16384, 0);
+
+/// A value of zeros, to begin a thread with.
+#[map]
+pub(crate) static NO_THREAD: Array<Thread> = Array::with_max_entries(1, 0);
+
+/// Where a name record is put together.
+#[map]
+pub(crate) static NAME: PerCpuArray<NameRecord> = PerCpuArray::with_max_entries(1, 0);
 
 /// OPENs in flight, by the address of their nfs4_opendata.
 #[map]

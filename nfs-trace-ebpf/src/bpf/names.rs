@@ -17,7 +17,7 @@ use nfs_trace_ebpf::{
 use super::{
     emit::{header, now},
     kread::{read, read_bytes},
-    maps::{DENTRIES, EVENTS, JUMPS, armed, count},
+    maps::{DENTRIES, EVENTS, JUMPS, NAME, armed, count},
     thread::{Thread, current},
 };
 
@@ -52,11 +52,16 @@ impl Link {
     }
 }
 
+/// Room for a name, so that the record is 512 bytes and its size a mask: that bound is
+/// one the verifier understands.
+const NAME_ROOM: usize = 512 - size_of::<RecordHeader>() - size_of::<Name>();
+
+/// A record with room for the longest name, too large for the stack beside the rest.
 #[repr(C)]
-struct NameRecord {
+pub(crate) struct NameRecord {
     header: RecordHeader,
     name: Name,
-    bytes: [u8; NAME_MAX + 1],
+    bytes: [u8; NAME_ROOM],
 }
 
 /// Makes the names on the way from `dentry` to its root known to user space, before
@@ -151,23 +156,26 @@ fn send(thread: &mut Thread, dentry: u64, link: &Link) -> bool {
     } else {
         link.hash_len as u32 as usize
     } & NAME_MAX;
-    let mut record = NameRecord {
-        header: header(thread, RecordKind::Name, now()),
-        name: Name {
-            dentry,
-            parent: link.parent,
-            len: len as u16,
-            reserved: [0; 3],
-        },
-        bytes: [0; NAME_MAX + 1],
+    let Some(record) = NAME.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: the scratch value is this CPU's own, and programs on one CPU do not nest.
+    let record = unsafe { &mut *record };
+    record.header = header(thread, RecordKind::Name, now());
+    record.name = Name {
+        dentry,
+        parent: link.parent,
+        len: len as u16,
+        reserved: 0,
+        reserved2: 0,
     };
     if !read_bytes(link.name, &mut record.bytes[..len]) {
         record.name.len = 0;
     }
-    let size = offset_of!(NameRecord, bytes) + len;
-    const _: () = assert!(size_of::<NameRecord>() >= offset_of!(NameRecord, bytes) + NAME_MAX);
+    let size = offset_of!(NameRecord, bytes) + usize::from(record.name.len) & 0x1ff;
+    const _: () = assert!(size_of::<NameRecord>() > 0x1ff && NAME_ROOM >= NAME_MAX);
     // SAFETY: `size` bytes lie within the record, and all of them were written.
-    let bytes = unsafe { core::slice::from_raw_parts((&raw const record).cast::<u8>(), size) };
+    let bytes = unsafe { core::slice::from_raw_parts((&raw const *record).cast::<u8>(), size) };
     let sent = EVENTS.output::<[u8]>(bytes, 0).is_ok();
     if sent {
         thread.flags = 0;

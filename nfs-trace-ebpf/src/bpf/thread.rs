@@ -10,7 +10,7 @@ use nfs_trace_ebpf::{
     probes::Id,
 };
 
-use super::maps::{DEVS, OPENS, TGIDS, THREADS, TIDS, count};
+use super::maps::{DEVS, NO_THREAD, OPENS, TGIDS, THREADS, TIDS, count};
 
 /// [`Thread::active`]: inside nfs4_lookup_revalidate for an open.
 pub(crate) const REVALIDATE: u8 = 1 << 0;
@@ -43,7 +43,7 @@ pub(crate) struct Thread {
     /// ancestor).
     pub(crate) node: u64,
     pub(crate) chain: u64,
-    pub(crate) comm: [u8; 16],
+    pub(crate) comm: [u64; 2],
     pub(crate) lookup_flags: u32,
     pub(crate) open_flags: u32,
     pub(crate) stack_id: i32,
@@ -125,12 +125,11 @@ pub(crate) fn inside(calls: u8) -> Option<&'static mut Thread> {
 /// The current thread's state, made if need be; nothing if the map refuses.
 #[inline(always)]
 pub(crate) fn current_or_new() -> Option<&'static mut Thread> {
-    let tid = tid();
-    if THREADS.get_ptr_mut(tid).is_none() {
-        // SAFETY: all fields are integers, for which zero is a value.
-        let mut thread: Thread = unsafe { core::mem::zeroed() };
-        thread.flags = FLAG_FIRST;
-        THREADS.insert(tid, thread, 0).ok()?;
+    if let Some(thread) = current() {
+        return Some(thread);
     }
-    current()
+    THREADS.insert(tid(), NO_THREAD.get(0)?, 0).ok()?;
+    let thread = current()?;
+    thread.flags = FLAG_FIRST;
+    Some(thread)
 }

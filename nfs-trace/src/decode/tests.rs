@@ -66,7 +66,8 @@ fn a_name_longer_than_its_record_is_an_error() {
         dentry: 1,
         parent: 2,
         len: 4,
-        reserved: [0; 3],
+        reserved: 0,
+        reserved2: 0,
     };
     bytes.extend_from_slice(name.as_bytes());
     bytes.extend_from_slice(b"abc");

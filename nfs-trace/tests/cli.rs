@@ -1,0 +1,113 @@
+//! The real binary from outside: help, wrong usage, and a machine that cannot trace.
+
+use std::process::{Command, Output};
+
+fn run(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_nfs-trace"))
+        .args(args)
+        .output()
+        .expect("the binary runs")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn help_goes_to_stdout_and_shows_examples() {
+    let output = run(&["trace", "--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.contains("EXAMPLES"), "{text}");
+    assert!(text.contains("--open-path <WORD>"), "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "wider than 100: {text}"
+    );
+    assert!(!text.contains("__launch"), "hidden commands stay hidden");
+}
+
+/// Exercises what can be got wrong on the command line: status 64, and a line that
+/// names what was wrong.
+#[test]
+fn wrong_usage_is_64_and_says_what() {
+    for (args, named) in [
+        (&["trace", "--open-path", "sideways"][..], "sideways"),
+        (&["trace", "--duration", "soon"], "soon"),
+        (&["trace", "--count", "0"], "0"),
+        (&["trace", "--buffer", "100"], "power of two"),
+        (&["trace", "--pid", "many"], "many"),
+        (&["trace", "--nonsense"], "--nonsense"),
+        (&["nonsense"], "nonsense"),
+        (&[], "Usage"),
+    ] {
+        let output = run(args);
+        assert_eq!(
+            output.status.code(),
+            Some(64),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(named),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn version_is_the_packages() {
+    let output = run(&["--version"]);
+    let expected = format!("nfs-trace {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
+#[test]
+fn probes_tells_the_truth_about_this_machine() {
+    let output = run(&["probes", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let can = report["can_trace"].as_bool().expect("can_trace");
+    assert_eq!(output.status.code(), Some(if can { 0 } else { 69 }));
+    let problems = report["problems"].as_array().expect("problems");
+    assert_eq!(problems.is_empty(), can);
+    for problem in problems {
+        assert!(
+            problem["remedy"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "{problem}"
+        );
+    }
+    let probes = report["probes"].as_array().expect("probes");
+    assert_eq!(probes.len(), nfs_trace_ebpf::probes::PROBES.len());
+
+    let text = run(&["probes"]);
+    assert_eq!(text.status.code(), output.status.code());
+    let text = String::from_utf8(text.stdout).expect("UTF-8");
+    for problem in problems {
+        assert!(
+            text.contains(problem["what"].as_str().expect("text")),
+            "{text}"
+        );
+    }
+    assert!(text.contains("nfs4_file_open"), "{text}");
+}
+
+#[test]
+fn trace_on_a_machine_that_cannot_is_69_with_the_remedy() {
+    let report: serde_json::Value =
+        serde_json::from_slice(&run(&["probes", "--format", "json"]).stdout).expect("JSON");
+    if report["can_trace"] == true {
+        eprintln!("SKIPPED: this machine can trace; the lab tests what happens then");
+        return;
+    }
+    let output = run(&["trace", "--duration", "1s"]);
+    assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
+    assert!(output.stdout.is_empty());
+    for problem in report["problems"].as_array().expect("problems") {
+        assert!(stderr(&output).contains(problem["what"].as_str().expect("text")));
+        assert!(stderr(&output).contains(problem["remedy"].as_str().expect("text")));
+    }
+}

@@ -1,0 +1,91 @@
+//! The built object against the table of probes: no program without a row, no row
+//! without a program, nothing in it that the design rules out.
+
+use std::collections::BTreeSet;
+
+use nfs_trace_ebpf::probes::{At, NAMES_PROGRAM, PROBES, TRACEPOINTS};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SymbolKind};
+
+fn bytes() -> Vec<u8> {
+    std::fs::read(env!("NFS_TRACE_PROGRAMS")).expect("the object that the build script made")
+}
+
+/// Functions of the object and the sections they are in.
+fn functions(file: &object::File<'_>) -> BTreeSet<(String, String)> {
+    file.symbols()
+        .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0)
+        .map(|symbol| {
+            let section = symbol.section_index().expect("a defined function");
+            let section = file.section_by_index(section).expect("its section");
+            let name = |text: Result<&str, _>| text.expect("UTF-8").to_string();
+            (name(symbol.name()), name(section.name()))
+        })
+        .filter(|(_, section)| section != ".text")
+        .collect()
+}
+
+#[test]
+fn every_row_has_its_program_and_every_program_its_row() {
+    let bytes = bytes();
+    let file = object::File::parse(&*bytes).expect("an ELF file");
+    let in_object = functions(&file);
+    let mut in_table: BTreeSet<(String, String)> = PROBES
+        .iter()
+        .map(|probe| {
+            let section = match probe.at {
+                At::Entry => "kprobe",
+                At::Return => "kretprobe",
+            };
+            (probe.program.to_string(), section.to_string())
+        })
+        .collect();
+    in_table.insert((NAMES_PROGRAM.into(), "kprobe".into()));
+    in_table.extend(
+        TRACEPOINTS
+            .iter()
+            .map(|(name, _)| (name.to_string(), "tracepoint".into())),
+    );
+    assert_eq!(in_object, in_table);
+}
+
+#[test]
+fn the_kernels_list_of_programs_shows_whole_names() {
+    for (program, _) in functions(&object::File::parse(&*bytes()).expect("an ELF file")) {
+        assert!(
+            program.len() <= 15,
+            "{program}: the kernel cuts it (BPF_OBJ_NAME_LEN is 16)"
+        );
+    }
+}
+
+/// Exercises the rule that programs neither call each other nor a memcpy of ours:
+/// kernels before 4.16 have no bpf-to-bpf calls.
+#[test]
+fn programs_call_only_helpers() {
+    let bytes = bytes();
+    let file = object::File::parse(&*bytes).expect("an ELF file");
+    let mut seen = 0;
+    for section in file.sections() {
+        let name = section.name().expect("UTF-8");
+        if !["kprobe", "kretprobe", "tracepoint"].contains(&name) {
+            continue;
+        }
+        for (offset, relocation) in section.relocations() {
+            seen += 1;
+            let RelocationTarget::Symbol(index) = relocation.target() else {
+                panic!("{name}+{offset:#x}: relocation to no symbol");
+            };
+            let symbol = file.symbol_by_index(index).expect("the symbol");
+            assert_ne!(
+                symbol.kind(),
+                SymbolKind::Text,
+                "{name}+{offset:#x} calls {}",
+                symbol.name().unwrap_or_default(),
+            );
+        }
+    }
+    assert!(
+        seen > PROBES.len(),
+        "every program uses a map, so there are relocations"
+    );
+}
