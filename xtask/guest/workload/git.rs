@@ -35,6 +35,7 @@ fn note(bench: &mut Bench, old: &str, new: &str) -> Result<()> {
         Ok(hash) if hash == old => "old".to_owned(),
         Ok(hash) if hash == new => "new".to_owned(),
         Ok(hash) => hash,
+        Err(error) if error.to_string().contains("Stale file handle") => "ESTALE".to_owned(),
         Err(error) => format!("{error:#}"),
     };
     bench.note(&seen);

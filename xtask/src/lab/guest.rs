@@ -28,6 +28,12 @@ pub(crate) struct Spec {
     /// The kernel's own NFS client, or one with a fix taken out
     #[arg(long, value_enum, default_value = "stock")]
     pub(crate) client: Client,
+    /// Leave nfs-trace out of the guest
+    #[arg(long)]
+    pub(crate) no_tracer: bool,
+    /// Take this static nfs-trace instead of building one
+    #[arg(long, value_name = "FILE", conflicts_with = "no_tracer")]
+    pub(crate) tracer: Option<PathBuf>,
 }
 
 /// A guest that can be started.
@@ -40,16 +46,18 @@ pub(crate) struct Guest {
 }
 
 /// Downloads and builds what is missing. Says what it does where that takes long.
-pub(crate) fn prepare(spec: &Spec, job: &Job, with_tracer: bool) -> Result<Guest> {
+pub(crate) fn prepare(spec: &Spec, job: &Job) -> Result<Guest> {
     let kernel = kernel::fetch(&spec.kernel)?;
     let client_dir = client::build(&kernel, spec.client)?;
     let debs = Apt::open()?
         .pool(SUITES)?
         .fetch_with_dependencies(image::PACKAGES)?;
     let init = build::static_binary("xtask", "lab-init")?;
-    let tracer = with_tracer
-        .then(|| build::static_binary("nfs-trace", "nfs-trace"))
-        .transpose()?;
+    let tracer = match &spec.tracer {
+        _ if !job.tracer => None,
+        Some(tracer) => Some(tracer.clone()),
+        None => Some(build::static_binary("nfs-trace", "nfs-trace")?),
+    };
     let base = image::base(&kernel, client_dir.as_deref(), &debs)?;
     let accelerator = accel::choose(&kernel.vmlinuz, &init)?;
 

@@ -28,9 +28,6 @@ pub(crate) struct Options {
     /// Scenarios (default: all; see `lab list`)
     #[arg(long = "scenario", value_delimiter = ',')]
     pub(crate) scenarios: Vec<String>,
-    /// Run the workloads without nfs-trace and judge the other oracles
-    #[arg(long)]
-    pub(crate) no_tracer: bool,
 }
 
 /// What one guest gave.
@@ -48,7 +45,7 @@ impl Report {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let report = execute(options)?;
+    let report = execute(options, table::line)?;
     table::summary(&options.spec, &report.outcomes);
     let failures = report.failures();
     ensure!(
@@ -59,10 +56,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Runs one guest to its end, showing each outcome as it comes.
-pub(crate) fn execute(options: &Options) -> Result<Report> {
+/// Runs one guest to its end and hands each outcome to `show` as it comes.
+pub(crate) fn execute(
+    options: &Options,
+    mut show: impl FnMut(&Outcome, &Verdict),
+) -> Result<Report> {
     let job = job(options)?;
-    let guest = guest::prepare(&options.spec, &job, job.tracer)?;
+    let guest = guest::prepare(&options.spec, &job)?;
     announce(options, &guest);
     let Guest {
         kernel,
@@ -99,7 +99,7 @@ pub(crate) fn execute(options: &Options) -> Result<Report> {
             Message::Log { text } => eprintln!("lab: {text}"),
             Message::Outcome(outcome) => {
                 let verdict = judged(outcome);
-                table::line(outcome, &verdict);
+                show(outcome, &verdict);
                 if outcome.scenario == PREFLIGHT && !verdict.is_pass() {
                     broken.get_or_insert_with(|| verdict.problems().join("; "));
                 }
@@ -166,6 +166,6 @@ fn job(options: &Options) -> Result<Job> {
         mode: Mode::Run,
         versions,
         scenarios,
-        tracer: !options.no_tracer,
+        tracer: !options.spec.no_tracer,
     })
 }

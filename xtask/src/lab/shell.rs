@@ -18,9 +18,6 @@ pub(crate) struct Options {
     /// The NFS version of /mnt
     #[arg(long, default_value = "4.0")]
     vers: NfsVersion,
-    /// Leave nfs-trace out of the guest
-    #[arg(long)]
-    no_tracer: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -28,14 +25,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         mode: Mode::Shell,
         versions: vec![options.vers],
         scenarios: Vec::new(),
-        tracer: !options.no_tracer,
+        tracer: !options.spec.no_tracer,
     };
     let Guest {
         kernel,
         accelerator,
         initrd,
         console,
-    } = guest::prepare(&options.spec, &job, job.tracer)?;
+    } = guest::prepare(&options.spec, &job)?;
     eprintln!(
         "lab: booting Linux {} ({}), {accelerator:?}",
         kernel.release, kernel.version
