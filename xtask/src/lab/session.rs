@@ -62,14 +62,12 @@ impl Session {
                         .map(Some)
                         .with_context(|| format!("understand the guest's message `{line}`"));
                 }
-                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.look_for_hang()?;
+                    return Ok(None);
+                }
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Some(line) = self.console.poll()? {
-                        // Let the rest of the report arrive.
-                        thread::sleep(Duration::from_secs(1));
-                        self.console.poll()?;
-                        bail!("guest hangs: {}\n{}", line.trim(), self.console.tail());
-                    }
+                    self.look_for_hang()?;
                     if Instant::now() > deadline {
                         bail!(
                             "guest was silent for {silent_at_most:?}\n{}",
@@ -79,6 +77,16 @@ impl Session {
                 }
             }
         }
+    }
+
+    fn look_for_hang(&mut self) -> Result<()> {
+        if let Some(line) = self.console.poll()? {
+            // Let the rest of the report arrive.
+            thread::sleep(Duration::from_secs(1));
+            self.console.poll()?;
+            bail!("guest hangs: {}\n{}", line.trim(), self.console.tail());
+        }
+        Ok(())
     }
 
     /// Follows a run to its end. `each` sees every message as it comes and ends the run by
@@ -111,7 +119,6 @@ impl Session {
                 Message::Ready(_) | Message::Log { .. } | Message::Begin { .. } => {}
             }
         }
-        self.console.poll()?;
         bail!("guest ended before it was done\n{}", self.console.tail())
     }
 
