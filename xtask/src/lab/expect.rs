@@ -149,7 +149,10 @@ fn unlinked(none: Expected, affected: bool, v40: bool) -> Expected {
     if v40 && !affected {
         // OPEN by name, then the retry: twice ENOENT. The dentry is negative from there on, and
         // its directory vouches for that: no file, no OPEN.
-        return none.opens_sent(1 + 2).reads(&[(UNLINKED_OPENS, "ENOENT")]);
+        return none
+            .paths(&[("atomic", 2), ("failed", UNLINKED_OPENS - 1)])
+            .opens_sent(1 + 2)
+            .reads(&[(UNLINKED_OPENS, "ENOENT")]);
     }
     held(none, affected, UNLINKED_OPENS).reads(&[(UNLINKED_OPENS, "old")])
 }
