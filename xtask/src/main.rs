@@ -6,10 +6,13 @@ mod apt;
 mod build;
 mod cache;
 mod debian_tool;
+mod demo;
 mod dist;
 mod exec;
 mod lab;
 mod setup;
+mod test;
+mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
@@ -22,6 +25,8 @@ use clap::{Parser, Subcommand};
 enum Task {
     Setup(setup::Options),
     Dist(dist::Options),
+    Demo(demo::Options),
+    Test(test::Options),
     #[command(subcommand)]
     Lab(Lab),
 }
@@ -51,6 +56,8 @@ fn run(task: &Task) -> Result<()> {
     match task {
         Task::Setup(options) => setup::run(options),
         Task::Dist(options) => dist::run(options),
+        Task::Demo(options) => demo::run(options),
+        Task::Test(options) => test::run(options),
         Task::Lab(Lab::Fetch(options)) => lab::fetch::run(options),
         Task::Lab(Lab::Run(options)) => lab::run::run(options),
         Task::Lab(Lab::Shell(options)) => lab::shell::run(options),

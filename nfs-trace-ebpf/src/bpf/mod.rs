@@ -9,6 +9,11 @@
 //! error, not a fault) and writing map values through the pointer that the helper
 //! returned (only the thread that a value belongs to, or the one CPU, writes it).
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "aya's program macros pass the context by value"
+)]
+
 mod children;
 mod emit;
 mod kread;

@@ -87,7 +87,7 @@ pub(crate) fn ensure_named(
     thread.chain = chain;
     // SAFETY: the context is the one that the kernel passed to this program. It does not
     // come back, unless the jump fails.
-    let _ = unsafe { JUMPS.tail_call(ctx, JUMP_NAMES) };
+    unsafe { JUMPS.tail_call(ctx, JUMP_NAMES) };
     count(Id::Names, |counters| counters.lost += 1);
     Some(())
 }
@@ -123,7 +123,7 @@ fn try_names(ctx: &ProbeContext) -> Option<()> {
         thread.node = link.parent;
         thread.chain = 0;
         // SAFETY: as above. Where it fails the path is too deep: it shows its end.
-        let _ = unsafe { JUMPS.tail_call(ctx, JUMP_NAMES) };
+        unsafe { JUMPS.tail_call(ctx, JUMP_NAMES) };
     }
     Some(())
 }
@@ -172,7 +172,7 @@ fn send(thread: &mut Thread, dentry: u64, link: &Link) -> bool {
     if !read_bytes(link.name, &mut record.bytes[..len]) {
         record.name.len = 0;
     }
-    let size = offset_of!(NameRecord, bytes) + usize::from(record.name.len) & 0x1ff;
+    let size = (offset_of!(NameRecord, bytes) + usize::from(record.name.len)) & 0x1ff;
     const _: () = assert!(size_of::<NameRecord>() > 0x1ff && NAME_ROOM >= NAME_MAX);
     // SAFETY: `size` bytes lie within the record, and all of them were written.
     let bytes = unsafe { core::slice::from_raw_parts((&raw const *record).cast::<u8>(), size) };

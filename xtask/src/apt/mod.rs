@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use self::pool::{Package, Pool};
-use self::sources::Archives;
+pub(crate) use self::sources::Archives;
 use crate::{cache, exec};
 
 /// How long lists are good for.

@@ -81,6 +81,20 @@ impl Archives {
         })
     }
 
+    /// The hosts of all archives, as they must not stand in any file.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        let mut hosts = Vec::new();
+        for uri in self.main.iter().chain(&self.security) {
+            let rest = uri.split_once("://").map_or(&**uri, |(_, rest)| rest);
+            push_new(
+                &mut hosts,
+                rest.split('/').next().unwrap_or(rest).to_owned(),
+            );
+        }
+        hosts.retain(|host| host.contains('.'));
+        hosts
+    }
+
     /// The sources to try for one suite, in deb822 form.
     pub(crate) fn stanzas(&self, suite: &str) -> Vec<String> {
         let uris = match suite.ends_with("-security") {

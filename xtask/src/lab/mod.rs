@@ -1,16 +1,16 @@
 //! The VM lab: real kernels, real NFS clients and servers, in guests of our own.
 
 mod accel;
-mod client;
+pub(crate) mod client;
 mod console;
 mod cpio;
 mod devel;
 mod elf;
 mod expect;
 pub(crate) mod fetch;
-mod guest;
+pub(crate) mod guest;
 mod image;
-mod judge;
+pub(crate) mod judge;
 mod kernel;
 pub(crate) mod list;
 mod modules;
@@ -19,5 +19,5 @@ mod qemu;
 pub(crate) mod run;
 mod session;
 pub(crate) mod shell;
-mod table;
+pub(crate) mod table;
 mod vmlinux;

@@ -1,0 +1,176 @@
+//! `cargo xtask test`: everything that must hold, cheapest first: house rules, formatting,
+//! lints, tests without a kernel, then real guests.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use lab_contract::protocol::NfsVersion;
+
+use crate::{
+    exec,
+    lab::{client::Client, guest::Spec, run, table},
+    setup::{self, Needs, Tools},
+    tidy, workspace,
+};
+
+/// Check everything: formatting, lints, unit and replay tests, then the lab
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Leave the guests out (they need qemu and some minutes)
+    #[arg(long)]
+    no_lab: bool,
+}
+
+/// The guests, each on NFSv4.0, 4.1 and 4.2 with all scenarios.
+const GUESTS: &[(&str, Client)] = &[
+    ("debian:6.1", Client::Stock),
+    ("debian:6.1", Client::WithoutSeries),
+    ("debian:6.1", Client::WithoutBe189f7e),
+    ("debian:6.12", Client::Stock),
+];
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let Options { no_lab } = options;
+    let tools = setup::ensure(&Needs {
+        programs: true,
+        lab: !no_lab,
+    })?;
+    let mut steps = Steps::default();
+    steps.run("house rules", || tidy::check(&tools));
+    steps.run("formatting", || cargo(&tools, &["fmt", "--all", "--check"]));
+    steps.run("lints", || {
+        cargo(
+            &tools,
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        )
+    });
+    steps.run("lints of the programs", || lint_programs(&tools));
+    steps.run("tests without a kernel", || {
+        cargo(&tools, &["test", "--workspace", "--locked"])
+    });
+    if *no_lab {
+        eprintln!(
+            "SKIPPED: the lab ({} guests), because of --no-lab",
+            GUESTS.len()
+        );
+        steps.skipped += GUESTS.len();
+    } else {
+        for (kernel, client) in GUESTS {
+            steps.run(&format!("lab: {kernel} {}", client.name()), || {
+                guest(kernel, *client)
+            });
+        }
+    }
+    steps.end()
+}
+
+fn guest(kernel: &str, client: Client) -> Result<()> {
+    let spec = Spec {
+        kernel: kernel.into(),
+        client,
+        no_tracer: false,
+        tracer: None,
+    };
+    let vers = vec![NfsVersion::V40, NfsVersion::V41, NfsVersion::V42];
+    let options = run::Options {
+        spec,
+        vers,
+        scenarios: Vec::new(),
+    };
+    let report = run::execute(&options, table::line)?;
+    let failures = report.failures();
+    ensure!(
+        failures == 0,
+        "{failures} of {} outcomes failed",
+        report.outcomes.len()
+    );
+    Ok(())
+}
+
+fn cargo(tools: &Tools, args: &[&str]) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    tools.apply(&mut cargo)?;
+    exec::run_shown(cargo.current_dir(workspace::root()).args(args))
+}
+
+/// The host's clippy sees an empty program; this is the real one.
+fn lint_programs(tools: &Tools) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    tools.apply(&mut cargo)?;
+    cargo
+        .current_dir(workspace::root())
+        .env("RUSTC_BOOTSTRAP", "1")
+        .args([
+            "clippy",
+            "--locked",
+            "--package",
+            "nfs-trace-ebpf",
+            "--release",
+        ])
+        .args(["--target", "bpfel-unknown-none", "-Zbuild-std=core"])
+        .args([
+            "--target-dir",
+            "target/clippy-programs",
+            "--",
+            "-D",
+            "warnings",
+        ]);
+    exec::run_shown(&mut cargo)
+}
+
+#[derive(Default)]
+struct Steps {
+    passed: usize,
+    skipped: usize,
+    failed: Vec<String>,
+    times: Vec<(String, Duration)>,
+}
+
+impl Steps {
+    /// Runs one step; the others go on when it fails.
+    fn run(&mut self, name: &str, step: impl FnOnce() -> Result<()>) {
+        eprintln!("\n==> {name}");
+        let started = Instant::now();
+        match step() {
+            Ok(()) => self.passed += 1,
+            Err(error) => {
+                eprintln!("FAILED: {name}: {error:#}");
+                self.failed.push(name.to_owned());
+            }
+        }
+        self.times.push((name.to_owned(), started.elapsed()));
+    }
+
+    fn end(self) -> Result<()> {
+        eprintln!();
+        for (name, time) in &self.times {
+            let word = if self.failed.contains(name) {
+                "FAILED"
+            } else {
+                "ok"
+            };
+            eprintln!("{word:7} {name:36} {:6.1} s", time.as_secs_f64());
+        }
+        // The closing line, by itself on stdout.
+        println!(
+            "{} passed, {} failed, {} skipped",
+            self.passed,
+            self.failed.len(),
+            self.skipped
+        );
+        ensure!(self.failed.is_empty(), "failed: {}", self.failed.join(", "));
+        Ok(())
+    }
+}
