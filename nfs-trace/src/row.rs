@@ -148,7 +148,7 @@ impl Row {
 }
 
 fn step_row(step: &Step, path: &OpenPath) -> StepRow {
-    use crate::event::Walk;
+    use crate::event::{DentryKind, Walk};
     let mut row = StepRow {
         step: "",
         at_ns: step.start_ns.saturating_sub(path.start_ns),
@@ -171,9 +171,11 @@ fn step_row(step: &Step, path: &OpenPath) -> StepRow {
             row.meaning = match call.ret {
                 0 if call.lookups > 0 => "dropped: the server named another file, or none".into(),
                 0 => "dropped: not valid".into(),
+                1 if call.kind == DentryKind::Negative => "valid: there is no such name".into(),
                 1 if call.lookups > 0 => "valid: the server named the same file".into(),
                 1 if call.verifier_checked => "valid: the directory has not changed".into(),
-                1 => "valid: nothing was checked, or a delegation vouches for it".into(),
+                1 if call.verifier_set => "valid: a delegation vouches for it".into(),
+                1 => "valid: nothing was checked".into(),
                 -10 => "cannot tell in RCU walk".into(),
                 ret => errno_name(ret),
             };

@@ -34,7 +34,7 @@ pub(crate) fn all(job: &Job) -> Result<()> {
             let scenario = name.clone();
             serial::send(&Message::Begin { scenario, version });
             let mut outcome = Outcome::default();
-            if let Err(error) = one(name, version, job.tracer, &mut outcome) {
+            if let Err(error) = one(name, version, job, &mut outcome) {
                 outcome.error = Some(format!("{error:#}"));
             }
             outcome.scenario.clone_from(name);
@@ -47,7 +47,7 @@ pub(crate) fn all(job: &Job) -> Result<()> {
     Ok(())
 }
 
-fn one(name: &str, version: NfsVersion, trace: bool, outcome: &mut Outcome) -> Result<()> {
+fn one(name: &str, version: NfsVersion, job: &Job, outcome: &mut Outcome) -> Result<()> {
     let scenario = scenario::find(name).with_context(|| format!("find scenario `{name}`"))?;
     // A directory of its own: what one scenario leaves in the caches is not seen by the next.
     let own = format!("{name}-{}", String::from(version).replace('.', ""));
@@ -57,13 +57,22 @@ fn one(name: &str, version: NfsVersion, trace: bool, outcome: &mut Outcome) -> R
     workload::prepare(name, &directory, &PathBuf::from(client::MOUNT).join(&own))?;
 
     let started = Instant::now();
-    let tracer = trace.then(Tracer::start).transpose()?;
+    let tracer = job.tracer.then(|| Tracer::start(job.capture)).transpose()?;
     let before = client::counters()?;
     let begun = Instant::now();
     outcome.workload = run_workload(scenario, &own)?;
     outcome.workload_ms = begun.elapsed().as_millis() as u64;
     outcome.mountstats = mountstats::difference(&before, &client::counters()?);
     outcome.trace = tracer.map(Tracer::stop).transpose()?;
+    // The way out is slow: small ones only.
+    if job.capture
+        && outcome
+            .trace
+            .as_ref()
+            .is_some_and(|trace| !trace.rows.is_empty())
+    {
+        outcome.capture = Some(Tracer::captured()?);
+    }
     outcome.total_ms = started.elapsed().as_millis() as u64;
     server::leases(false)
 }

@@ -19,6 +19,7 @@ use crate::client::MOUNT;
 
 const READY: &str = "/tmp/nfs-trace.ready";
 const ROWS: &str = "/tmp/nfs-trace.json";
+const CAPTURE: &str = "/tmp/nfs-trace.capture";
 const ERRORS: &str = "/tmp/nfs-trace.err";
 /// From start to armed. Under TCG loading and verifying the programs takes seconds.
 const ARMED_WITHIN: Duration = Duration::from_secs(90);
@@ -30,7 +31,7 @@ pub(crate) struct Tracer(Child);
 
 impl Tracer {
     /// Starts it and waits until its programs are armed.
-    pub(crate) fn start() -> Result<Self> {
+    pub(crate) fn start(capture: bool) -> Result<Self> {
         let _ = fs::remove_file(READY);
         let child = Command::new(TRACER_PATH)
             .args([
@@ -42,6 +43,11 @@ impl Tracer {
                 "--ready-file",
                 READY,
             ])
+            .args(if capture {
+                &["--capture", CAPTURE][..]
+            } else {
+                &[]
+            })
             .stdin(Stdio::null())
             .stdout(File::create(ROWS).with_context(|| format!("create {ROWS}"))?)
             .stderr(File::create(ERRORS).with_context(|| format!("create {ERRORS}"))?)
@@ -79,6 +85,12 @@ impl Tracer {
         }
         let rows = fs::read_to_string(ROWS).with_context(|| format!("read {ROWS}"))?;
         trace::summarise(&rows)
+    }
+
+    /// The records that the last run captured, in hexadecimal.
+    pub(crate) fn captured() -> Result<String> {
+        let bytes = fs::read(CAPTURE).with_context(|| format!("read {CAPTURE}"))?;
+        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn wait_until(&mut self, limit: Duration, met: impl Fn(&Child) -> bool) -> Result<bool> {

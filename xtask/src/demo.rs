@@ -43,6 +43,7 @@ pub(crate) fn run(_: &Options) -> Result<()> {
             spec,
             vers,
             scenarios: vec![SCENARIO.into()],
+            capture: None,
         };
         let report = run::execute(&options, |outcome, verdict| {
             if !verdict.is_pass() {

@@ -88,6 +88,9 @@ pub struct Job {
     pub scenarios: Vec<String>,
     /// Whether nfs-trace runs beside each scenario.
     pub tracer: bool,
+    /// Whether the raw records of small scenarios are wanted, for replay tests.
+    #[serde(default)]
+    pub capture: bool,
 }
 
 /// One line from the guest.
@@ -163,6 +166,9 @@ pub struct Outcome {
     pub mountstats: BTreeMap<String, OpCount>,
     /// What nfs-trace reported; none without it.
     pub trace: Option<Trace>,
+    /// The raw records as nfs-trace captured them, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<String>,
     /// Time of the workload alone.
     pub workload_ms: u64,
     /// Time from arming nfs-trace to its end, with the workload.

@@ -25,6 +25,8 @@ pub const OTHER_MODE_OPENS: u64 = 7;
 pub const OTHER_USER_OPENS: u64 = 7;
 /// Opens in `unlinked` after the server removed the file.
 pub const UNLINKED_OPENS: u64 = 5;
+/// Opens in `removed` after the server removed the file.
+pub const REMOVED_OPENS: u64 = 5;
 /// Opens in `preflight`.
 pub const PREFLIGHT_OPENS: u64 = 3;
 /// Processes in `storm`.
@@ -115,6 +117,11 @@ pub const SCENARIOS: &[Scenario] = &[
         "unlinked",
         1 + UNLINKED_OPENS,
         "held, removed on the server, name opened 5 times",
+    ),
+    row(
+        "removed",
+        1 + REMOVED_OPENS,
+        "opened and closed, removed on the server, name opened 5 times",
     ),
     row(
         "storm",

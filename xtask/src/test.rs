@@ -88,6 +88,7 @@ fn guest(kernel: &str, client: Client) -> Result<()> {
         spec,
         vers,
         scenarios: Vec::new(),
+        capture: None,
     };
     let report = run::execute(&options, table::line)?;
     let failures = report.failures();

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Columns of everything but the path, and the spaces between.
-const FIXED: usize = 12 + 7 + 12 + 10 + 11 + 6 + 8 + 7;
+const FIXED: usize = 12 + 7 + 10 + 10 + 11 + 6 + 8 + 7;
 /// Width without a terminal, and the least.
 const WIDTH: usize = 100;
 
@@ -81,10 +81,10 @@ impl<W: Write, N: Write> Text<W, N> {
             None => "?".to_string(),
         };
         format!(
-            "{:12} {:<7} {:12} {path:width$} {:10} {on}{open_path:11}{off} {result:6} {:>8}",
+            "{:12} {:<7} {:10} {path:width$} {:10} {on}{open_path:11}{off} {result:6} {:>8}",
             zoned.strftime("%H:%M:%S%.3f"),
             row.pid,
-            keep_start(&row.comm, 12),
+            keep_start(&row.comm, 10),
             row.name_check.word(),
             duration(row.latency_ns),
             width = self.path_width,
@@ -132,7 +132,7 @@ impl<W: Write, N: Write> Render for Text<W, N> {
         )?;
         writeln!(
             self.out,
-            "{:12} {:7} {:12} {:width$} {:10} {:11} {:6} {:>8}",
+            "{:12} {:7} {:10} {:width$} {:10} {:11} {:6} {:>8}",
             "TIME",
             "PID",
             "COMMAND",

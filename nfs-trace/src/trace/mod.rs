@@ -122,6 +122,7 @@ impl Tracer {
         call: Revalidate,
         done: &mut impl FnMut(OpenPath),
     ) {
+        thread.set_apart(stamp);
         if let Some(pending) = &thread.pending
             && !pending.goes_on_with(&call, &mut self.names)
         {
@@ -160,6 +161,7 @@ impl Tracer {
         atomic: bool,
         done: &mut impl FnMut(OpenPath),
     ) {
+        thread.set_apart(stamp);
         if let Some(pending) = &thread.pending
             && !pending.ends_with(&open, atomic, &mut self.names)
         {
@@ -345,6 +347,19 @@ impl Thread {
             }
         }
         self.next_seq = Some(stamp.seq.wrapping_add(1));
+    }
+
+    /// Steps that began before the call that now returns were inside one whose record
+    /// was lost: they go to the path before.
+    fn set_apart(&mut self, stamp: &Stamp) {
+        let inside = self
+            .inner
+            .partition_point(|step| step.start_ns < stamp.start_ns);
+        if inside > 0 {
+            let pending = self.pending.get_or_insert_with(|| Pending::new(stamp.tgid));
+            pending.steps.extend(self.inner.drain(..inside));
+            pending.note_gap(Gap::RecordLost);
+        }
     }
 
     fn take_pending(&mut self, stamp: &Stamp) -> Pending {

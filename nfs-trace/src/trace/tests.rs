@@ -13,8 +13,8 @@
 //! unjoined                       the next record says that an OPEN was not joined
 //! t2 ...                         by thread 2 (else thread 1)
 //! ```
-//! Every event takes 10 ns and begins 10 ns after the one before; what is inside a call
-//! is written before it, as it arrives.
+//! Every event ends 10 ns after the one before. What is inside a call is written before
+//! it, as it arrives, and the call began 5 ns before the first of it.
 
 use std::collections::HashMap;
 
@@ -25,6 +25,8 @@ struct Feed {
     tracer: Tracer,
     now: u64,
     seqs: HashMap<u32, u16>,
+    /// Beginning of the first step inside a call that has not returned.
+    inside: HashMap<u32, u64>,
     missed: bool,
     unjoined: bool,
     paths: Vec<OpenPath>,
@@ -58,6 +60,7 @@ impl Feed {
             tracer: Tracer::new(signals, 0),
             now: ARMING_NS,
             seqs: HashMap::new(),
+            inside: HashMap::new(),
             missed: false,
             unjoined: false,
             paths: Vec::new(),
@@ -140,8 +143,16 @@ impl Feed {
         };
         let first = !self.seqs.contains_key(&tid);
         let seq = self.seqs.entry(tid).or_default();
+        let start_ns = match &fact {
+            Fact::Lookup(_) | Fact::OpenTask(_) => {
+                self.inside.entry(tid).or_insert(self.now);
+                self.now
+            }
+            Fact::Name { .. } | Fact::Comm(_) => self.now,
+            _ => self.inside.remove(&tid).map_or(self.now, |first| first - 5),
+        };
         let stamp = Stamp {
-            start_ns: self.now,
+            start_ns,
             end_ns: self.now + 10,
             tid,
             tgid: tid,

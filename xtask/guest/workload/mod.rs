@@ -22,7 +22,7 @@ use lab_contract::scenario::{FIRST_OPENS, STORM_FILES};
 pub(crate) fn prepare(name: &str, server: &Path, client: &Path) -> Result<()> {
     match name {
         "preflight" | "first-open" => files::many(server, "file", FIRST_OPENS),
-        "reopen" | "truncate" | "other-mode" | "other-user" | "unlinked" => {
+        "reopen" | "truncate" | "other-mode" | "other-user" | "removed" | "unlinked" => {
             files::write(server, "test1.txt", "old")
         }
         "rename-over" => rename::prepare(server),
@@ -50,6 +50,7 @@ pub(crate) fn run(name: &str, client: &str, server: &str) -> Result<()> {
         "truncate" => files::truncate(&mut bench)?,
         "other-mode" => files::other_mode(&mut bench)?,
         "other-user" => users::other_user(&mut bench)?,
+        "removed" => rename::removed(&mut bench)?,
         "unlinked" => rename::unlinked(&mut bench)?,
         "storm" => storm::run(&mut bench)?,
         _ => bail!("no workload `{name}`"),

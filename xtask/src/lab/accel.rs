@@ -56,6 +56,7 @@ fn probe(dir: &Path, vmlinuz: &Path, init: &Path) -> Result<bool> {
         versions: Vec::new(),
         scenarios: Vec::new(),
         tracer: false,
+        capture: false,
     };
     let initrd = dir.join("initrd.cpio");
     cache::write(&initrd, image::overlay(&job, init, None)?)?;

@@ -10,8 +10,8 @@ use lab_contract::{
     protocol::{NfsVersion, Run},
     scenario::{
         CREATES, DELEGATED_OPENS, FIRST_OPENS, GIT_READS, OTHER_MODE_OPENS, OTHER_USER_OPENS,
-        PREFLIGHT_OPENS, RECALLED_OPENS, RENAME_OPENS, REOPENS, STORM_OPENS, TRUNCATES,
-        UNLINKED_OPENS,
+        PREFLIGHT_OPENS, RECALLED_OPENS, REMOVED_OPENS, RENAME_OPENS, REOPENS, STORM_OPENS,
+        TRUNCATES, UNLINKED_OPENS,
     },
 };
 
@@ -99,6 +99,7 @@ pub(crate) fn expected(scenario: &str, client: Client, version: NfsVersion) -> E
         "other-user" => held(none, false, OTHER_USER_OPENS).reads(&[(OTHER_USER_OPENS, "old")]),
         "rename-over" => rename_over(none, affected, v40),
         "unlinked" => unlinked(none, affected, v40),
+        "removed" => removed(none),
         "delegation" => delegation(none, affected, v40),
         "git-gc" => git_gc(none, affected, v40),
         "storm" if affected => Expected {
@@ -155,6 +156,14 @@ fn unlinked(none: Expected, affected: bool, v40: bool) -> Expected {
             .reads(&[(UNLINKED_OPENS, "ENOENT")]);
     }
     held(none, affected, UNLINKED_OPENS).reads(&[(UNLINKED_OPENS, "old")])
+}
+
+/// Nothing is held, so every client asks: by name (v4.0, ENOENT) or by filehandle (ESTALE). Both
+/// end in EOPENSTALE, and the retry by name in ENOENT. From there on the dentry is negative.
+fn removed(none: Expected) -> Expected {
+    none.paths(&[("atomic", 2), ("failed", REMOVED_OPENS - 1)])
+        .opens_sent(1 + 2)
+        .reads(&[(REMOVED_OPENS, "ENOENT")])
 }
 
 fn delegation(none: Expected, affected: bool, v40: bool) -> Expected {

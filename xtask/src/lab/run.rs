@@ -1,6 +1,12 @@
 //! `cargo xtask lab run`: boots a guest, runs scenarios in it, and judges what they measured.
 
-use std::{collections::BTreeSet, fs::File, io::Write as _, time::Instant};
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
@@ -8,6 +14,8 @@ use lab_contract::{
     protocol::{Job, Message, Mode, NfsVersion, Outcome},
     scenario::{self, PREFLIGHT, SCENARIOS},
 };
+
+use crate::cache;
 
 use super::{
     guest::{self, Guest, Spec},
@@ -28,6 +36,9 @@ pub(crate) struct Options {
     /// Scenarios (default: all; see `lab list`)
     #[arg(long = "scenario", value_delimiter = ',')]
     pub(crate) scenarios: Vec<String>,
+    /// Keep the raw records of small scenarios in this folder (replay tests use them)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) capture: Option<PathBuf>,
 }
 
 /// What one guest gave.
@@ -46,6 +57,9 @@ impl Report {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let report = execute(options, table::line)?;
+    if let Some(dir) = &options.capture {
+        keep_captures(dir, options, &report)?;
+    }
     table::summary(&options.spec, &report.outcomes);
     let failures = report.failures();
     ensure!(
@@ -54,6 +68,32 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         report.outcomes.len()
     );
     Ok(())
+}
+
+/// One file an outcome, named after kernel series, client, scenario and version.
+fn keep_captures(dir: &Path, options: &Options, report: &Report) -> Result<()> {
+    cache::create_dir(dir)?;
+    let kernel = options.spec.kernel.replace("debian:", "");
+    for (outcome, _) in &report.outcomes {
+        let (Some(hex), Some(version)) = (&outcome.capture, outcome.version) else {
+            continue;
+        };
+        let client = options.spec.client.name();
+        let name = format!("{kernel}-{client}-{}-v{version}.cap", outcome.scenario);
+        cache::write(&dir.join(name), unhex(hex)?)?;
+    }
+    Ok(())
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>> {
+    let pair = |at| {
+        text.get(at..at + 2)
+            .and_then(|two| u8::from_str_radix(two, 16).ok())
+    };
+    (0..text.len())
+        .step_by(2)
+        .map(|at| pair(at).context("read a capture: not hexadecimal"))
+        .collect()
 }
 
 /// Runs one guest to its end and hands each outcome to `show` as it comes.
@@ -167,5 +207,6 @@ fn job(options: &Options) -> Result<Job> {
         versions,
         scenarios,
         tracer: !options.spec.no_tracer,
+        capture: options.capture.is_some(),
     })
 }

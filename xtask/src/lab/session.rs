@@ -190,6 +190,7 @@ mod tests {
             versions: vec![NfsVersion::V40, NfsVersion::V41],
             scenarios: vec!["reopen".into()],
             tracer: false,
+            capture: false,
         })
     }
 

@@ -26,6 +26,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         versions: vec![options.vers],
         scenarios: Vec::new(),
         tracer: !options.spec.no_tracer,
+        capture: false,
     };
     let Guest {
         kernel,
