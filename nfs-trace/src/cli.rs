@@ -78,6 +78,9 @@ pub struct TraceArgs {
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
+    /// Write the rows to this file instead of stdout, which the command may be using
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// Show the steps of each path (text)
     #[arg(short, long)]
     pub verbose: bool,

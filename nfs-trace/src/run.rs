@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, IsTerminal as _},
+    io::{self, BufWriter, IsTerminal as _, Write},
     path::Path,
     process::{ExitCode, ExitStatus},
     time::Duration,
@@ -52,11 +52,23 @@ const GATHER: Duration = Duration::from_millis(20);
 pub fn trace(args: TraceArgs) -> anyhow::Result<ExitCode> {
     log::set_logger(&StderrLog).ok();
     log::set_max_level(log::LevelFilter::Info);
-    tokio::runtime::Builder::new_current_thread()
+    let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("failed to start the runtime")?
-        .block_on(live(args))
+        .block_on(live(args));
+    match outcome {
+        // Whoever read the rows has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(Exit::Ok.into()),
+        outcome => outcome,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<io::Error>());
+    io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Where a trace ended, and why.
@@ -120,7 +132,8 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
         count: args.count,
         raw_pointers: args.raw_pointers,
     };
-    let mut pipeline = Pipeline::start(session, show, renderer(&args)).or_else(stdout_error)?;
+    let mut pipeline =
+        Pipeline::start(session, show, renderer(&args)?).context("failed to write to stdout")?;
 
     sleep(Duration::from_nanos(ARMING_NS)).await;
     if let Some(path) = &args.ready_file {
@@ -137,12 +150,10 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
     };
     let deadline = args.duration.map(|duration| Instant::now() + duration);
     let ending = loop {
-        // A closed pipe is noticed when something is written.
         match drain(&mut ring, &mut pipeline, capture.as_mut(), &mut around) {
             Ok(_) if pipeline.is_full() => break Ending::Asked,
             Ok(true) => sleep(GATHER).await,
             Ok(false) => {}
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Ok.into()),
             Err(error) => return Err(error).context("failed to write"),
         }
         tokio::select! {
@@ -239,12 +250,19 @@ fn nanoseconds(clock: ClockId) -> i64 {
         .saturating_add(now.tv_nsec)
 }
 
-fn renderer(args: &TraceArgs) -> Box<dyn Render> {
-    let out = BufWriter::with_capacity(1 << 16, io::stdout());
-    match args.format {
+fn renderer(args: &TraceArgs) -> anyhow::Result<Box<dyn Render>> {
+    let file: Box<dyn Write> = match &args.output {
+        Some(path) => Box::new(
+            File::create(path)
+                .with_context(|| format!("failed to create the output `{}`", path.display()))?,
+        ),
+        None => Box::new(io::stdout()),
+    };
+    let out = BufWriter::with_capacity(1 << 16, file);
+    Ok(match args.format {
         Format::Json => Box::new(Json::new(out)),
         Format::Text => {
-            let terminal = io::stdout().is_terminal();
+            let terminal = args.output.is_none() && io::stdout().is_terminal();
             let width = rustix::termios::tcgetwinsize(io::stdout())
                 .ok()
                 .filter(|_| terminal)
@@ -259,7 +277,7 @@ fn renderer(args: &TraceArgs) -> Box<dyn Render> {
             };
             Box::new(Text::new(out, io::stderr(), style))
         }
-    }
+    })
 }
 
 fn create_capture(
@@ -269,10 +287,6 @@ fn create_capture(
     File::create(path)
         .and_then(|file| capture::Writer::new(BufWriter::new(file), session))
         .with_context(|| format!("failed to create the capture `{}`", path.display()))
-}
-
-fn stdout_error<T>(error: io::Error) -> anyhow::Result<T> {
-    Err(error).context("failed to write to stdout")
 }
 
 /// Takes everything that is in the buffer. Returns whether there was anything.
