@@ -52,3 +52,85 @@ impl Filter {
             })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::NameCheck;
+
+    fn row(path: &str) -> Row {
+        Row {
+            ts_ns: 0,
+            time: jiff::Timestamp::UNIX_EPOCH,
+            pid: 1,
+            tid: 1,
+            comm: "git".into(),
+            mount: Some("/mnt".into()),
+            path: Some(path.into()),
+            dev: None,
+            fileid: None,
+            dentry: None,
+            dentry_pointer: None,
+            nfs_version: None,
+            flags: None,
+            name_check: NameCheck::None,
+            open_path: PathWord::Wire,
+            claim: None,
+            stale_retries: 0,
+            rpcs: crate::row::Rpcs::default(),
+            result: Some(0),
+            latency_ns: 0,
+            complete: true,
+            gaps: Vec::new(),
+            steps: Vec::new(),
+            stack: None,
+        }
+    }
+
+    fn lets(glob: &str, path: &str) -> bool {
+        Filter::new(&[glob.into()], vec![], vec![])
+            .unwrap()
+            .lets(&row(path))
+    }
+
+    #[test]
+    fn globs_are_below_the_mount_or_from_the_root() {
+        assert!(lets("a/*.txt", "a/b.txt"));
+        assert!(!lets("a/*.txt", "a/b/c.txt"), "* stays within a component");
+        assert!(lets("**/packed-refs", "x/.git/packed-refs"));
+        assert!(lets("**/packed-refs", "packed-refs"));
+        assert!(lets("/mnt/a/*", "a/b"));
+        assert!(!lets("/other/**", "a/b"));
+        assert!(!lets("a", "a/b"));
+    }
+
+    #[test]
+    fn a_name_that_is_not_known_matches_no_glob() {
+        let filter = Filter::new(&["**".into()], vec![], vec![]).unwrap();
+        assert!(!filter.lets(&Row {
+            path: None,
+            ..row("x")
+        }));
+        assert!(Filter::default().lets(&Row {
+            path: None,
+            ..row("x")
+        }));
+    }
+
+    #[test]
+    fn every_filter_has_to_agree() {
+        let filter = |comm: &str, word| {
+            Filter::new(&[], vec![comm.into()], vec![word])
+                .unwrap()
+                .lets(&row("x"))
+        };
+        assert!(filter("git", PathWord::Wire));
+        assert!(!filter("cat", PathWord::Wire));
+        assert!(!filter("git", PathWord::Cached));
+    }
+
+    #[test]
+    fn a_malformed_glob_is_an_error() {
+        assert!(Filter::new(&["a[".into()], vec![], vec![]).is_err());
+    }
+}

@@ -45,6 +45,9 @@ use crate::{
 /// serves many records, and the first record after a pause is shown at once.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// Most records of one drain.
+const AT_ONCE: usize = 1 << 16;
+
 /// Runs the trace.
 ///
 /// # Errors
@@ -172,8 +175,8 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
     };
 
     around.attached.arm(false)?;
-    let written = drain(&mut ring, &mut pipeline, capture.as_mut(), &mut around)
-        .and_then(|_| capture.as_mut().map_or(Ok(()), capture::Writer::flush))
+    let written = drain_all(&mut ring, &mut pipeline, capture.as_mut(), &mut around)
+        .and_then(|()| capture.as_mut().map_or(Ok(()), capture::Writer::flush))
         .and_then(|()| {
             let counts = around.attached.counts().map_err(io::Error::other)?;
             pipeline.finish(counts, &mut around)
@@ -289,7 +292,8 @@ fn create_capture(
         .with_context(|| format!("failed to create the capture `{}`", path.display()))
 }
 
-/// Takes everything that is in the buffer. Returns whether there was anything.
+/// Takes what is in the buffer, up to [`AT_ONCE`] records, so that signals are heard
+/// under any load. Returns whether there was anything.
 fn drain(
     ring: &mut AsyncFd<RingBuf<MapData>>,
     pipeline: &mut Pipeline,
@@ -297,7 +301,10 @@ fn drain(
     around: &mut Live,
 ) -> io::Result<bool> {
     let mut any = false;
-    while let Some(record) = ring.get_mut().next() {
+    for _ in 0..AT_ONCE {
+        let Some(record) = ring.get_mut().next() else {
+            break;
+        };
         any = true;
         if let Some(capture) = capture.as_mut() {
             capture.record(&record)?;
@@ -309,6 +316,17 @@ fn drain(
         pipeline.flush()?;
     }
     Ok(any)
+}
+
+/// The last drain: nothing is added any more.
+fn drain_all(
+    ring: &mut AsyncFd<RingBuf<MapData>>,
+    pipeline: &mut Pipeline,
+    mut capture: Option<&mut capture::Writer<BufWriter<File>>>,
+    around: &mut Live,
+) -> io::Result<()> {
+    while drain(ring, pipeline, capture.as_deref_mut(), around)? {}
+    Ok(())
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -344,4 +344,26 @@ mod tests {
         assert_eq!(keep_end("/mnt/short", 10), "/mnt/short");
         assert_eq!(keep_end("/mnt/longer", 10), "\u{2026}nt/longer");
     }
+
+    #[test]
+    fn the_footer_says_what_was_lost() {
+        let mut summary = Summary::default();
+        assert_eq!(
+            footer(&summary).last().unwrap(),
+            "  nothing lost, every path complete"
+        );
+        summary.kernel.records = 3;
+        summary.kernel.returns = 1;
+        summary.kernel.running_at_start = 2;
+        let text = footer(&summary).join("\n");
+        assert!(
+            text.contains("LOST: 3 records (buffer full), 1 return (no free"),
+            "{text}"
+        );
+        assert!(
+            text.contains("2 opens were running when tracing began"),
+            "{text}"
+        );
+        assert!(!text.contains("nothing lost"), "{text}");
+    }
 }
