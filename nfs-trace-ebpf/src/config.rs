@@ -96,6 +96,9 @@ const _: () = assert!(CONFIG_SIZE == 4 * (6 + 11));
 pub struct Counters {
     /// Times it ran while armed, filters not yet applied.
     pub hits: u64,
+    /// Entry program: calls that it took note of. Return program: those of them that
+    /// came back. The difference is still running, or its return was missed.
+    pub paired: u64,
     /// Records that found no room in the buffer, or no room for the thread's state.
     pub lost: u64,
     /// In a return program: returns without an entry, of calls that were running when

@@ -5,6 +5,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
+    os::fd::{AsFd as _, AsRawFd as _},
     time::{Duration, Instant},
 };
 
@@ -12,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf, StackTraceMap},
-    programs::{KProbe, ProgramError, TracePoint},
+    programs::{KProbe, Program, ProgramError, TracePoint},
 };
 use aya_log::EbpfLogger;
 use nfs_trace_ebpf::{
@@ -171,6 +173,7 @@ impl Attached {
                     .map_err(|_| anyhow!("counters of an unexpected size"))?;
                 sum.hits += cpu.hits;
                 sum.lost += cpu.lost;
+                sum.paired += cpu.paired;
                 sum.unpaired += cpu.unpaired;
                 sum.elsewhere += cpu.elsewhere;
             }
@@ -182,12 +185,20 @@ impl Attached {
             records: names.lost,
             ..KernelCounts::default()
         };
+        let (mut running, mut returned) = (0_u64, 0);
         for (index, probe) in (0..).zip(PROBES) {
             let sum = read(index)?;
             counts.records += sum.lost;
             match probe.at {
-                At::Entry => counts.returns += sum.unpaired,
-                At::Return => counts.running_at_start += sum.unpaired,
+                At::Entry => {
+                    counts.returns += sum.unpaired;
+                    // A missed return was entered as well, and is not running any more.
+                    running += sum.paired.saturating_sub(sum.unpaired);
+                }
+                At::Return => {
+                    counts.running_at_start += sum.unpaired;
+                    returned += sum.paired;
+                }
             }
             if index == Id::OpenDone as u32 {
                 counts.open_elsewhere = sum.elsewhere;
@@ -201,8 +212,25 @@ impl Attached {
             };
             counts.programs.insert(probe.program, program);
         }
+        counts.running_at_end = running.saturating_sub(returned);
+        counts.skipped = self
+            .ebpf
+            .programs()
+            .filter_map(|(_, program)| skipped(program))
+            .sum();
         Ok(counts)
     }
+}
+
+/// Times that the kernel did not run a program because another was running on that CPU
+/// (recursion_misses of its fdinfo, 5.12 and later; kprobes count since 6.7).
+fn skipped(program: &Program) -> Option<u64> {
+    let fd = program.fd().ok()?.as_fd().as_raw_fd();
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("recursion_misses:"))?;
+    line.trim().parse().ok()
 }
 
 fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {

@@ -19,8 +19,12 @@ pub struct KernelCounts {
     pub lookup_elsewhere: u64,
     /// Opens that were running when tracing began.
     pub running_at_start: u64,
+    /// Calls that had not come back when tracing ended.
+    pub running_at_end: u64,
     /// Records that found no room.
     pub records: u64,
+    /// Times that the kernel did not run a program.
+    pub skipped: u64,
     /// Calls whose return was never seen.
     pub returns: u64,
     /// Children of the traced command that found no room.
@@ -80,6 +84,8 @@ pub struct End {
     pub events: u64,
     /// Opens that were running when tracing began, and are not shown.
     pub running_at_start: u64,
+    /// Calls that had not come back when tracing ended: opens that wait, not shown.
+    pub running_at_end: u64,
     /// What is missing; all zero in a trace to rely on.
     pub lost: Lost,
     /// Per program.
@@ -106,6 +112,8 @@ pub struct Lost {
     pub records: u64,
     /// Calls whose return was never seen (no free kretprobe instance).
     pub returns: u64,
+    /// Times that the kernel did not run a program, because another was running.
+    pub skipped: u64,
     /// Children of the traced command that could not be followed.
     pub children: u64,
     /// Records that made no sense.
@@ -120,6 +128,7 @@ impl Lost {
             == Self {
                 records: 0,
                 returns: 0,
+                skipped: 0,
                 children: 0,
                 undecodable: 0,
             }
@@ -173,9 +182,11 @@ impl Summary {
             },
             events: self.events,
             running_at_start: kernel.running_at_start,
+            running_at_end: kernel.running_at_end,
             lost: Lost {
                 records: kernel.records,
                 returns: kernel.returns,
+                skipped: kernel.skipped,
                 children: kernel.children,
                 undecodable: self.undecodable,
             },

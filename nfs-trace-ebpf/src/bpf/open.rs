@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use nfs_trace_ebpf::{
     abi::{Open, RecordKind},
-    config::Config,
+    config::{Config, FILTER_DEV},
     probes::Id,
 };
 
@@ -127,12 +127,14 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
     let config = armed()?;
     count(id, |counters| counters.hits += 1);
     let Some(thread) = inside(call) else {
-        if config.filters == 0 {
-            // Running when tracing began: nothing is known of its beginning.
+        // Running when tracing began: nothing is known of its beginning, nor whether a
+        // filter by mount would have let it through.
+        if config.filters & FILTER_DEV == 0 && wanted(config) {
             count(id, |counters| counters.unpaired += 1);
         }
         return None;
     };
+    count(id, |counters| counters.paired += 1);
     if thread.active != call {
         // A return inside was missed; user space sees that a task is not there.
         count(Id::OpenTaskIn, |counters| counters.unpaired += 1);

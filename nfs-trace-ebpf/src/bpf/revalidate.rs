@@ -100,6 +100,7 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
     count(Id::RevalidateOut, |counters| counters.hits += 1);
     let thread = inside(REVALIDATE)?;
     thread.active &= !REVALIDATE;
+    count(Id::RevalidateOut, |counters| counters.paired += 1);
     let ret: i32 = ctx.ret();
     let dentry = thread.revalidate_dentry;
     if ret != -ECHILD {

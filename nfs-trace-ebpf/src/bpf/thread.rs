@@ -106,6 +106,7 @@ pub(crate) fn enter(id: Id, thread: &mut Thread, call: u8) {
         forget_task(thread);
     }
     thread.active = call;
+    count(id, |counters| counters.paired += 1);
 }
 
 /// Gives up the OPEN of a call that ended unseen.

@@ -246,6 +246,12 @@ fn footer(summary: &Summary) -> Vec<String> {
             count(end.running_at_start, "open was", "opens were"),
         ));
     }
+    if end.running_at_end > 0 {
+        lines.push(format!(
+            "  {} still running at the end and not shown",
+            count(end.running_at_end, "call was", "calls were"),
+        ));
+    }
     let lost = end.lost;
     if lost.is_nothing() && end.incomplete == 0 {
         lines.push("  nothing lost, every path complete".into());
@@ -261,6 +267,11 @@ fn footer(summary: &Summary) -> Vec<String> {
             lost.returns,
             "return (no free kretprobe instance)",
             "returns (no free kretprobe instance)",
+        ),
+        (
+            lost.skipped,
+            "program run (another was running on that CPU)",
+            "program runs (others were running on that CPU)",
         ),
         (
             lost.children,
