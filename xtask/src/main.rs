@@ -27,6 +27,7 @@ enum Task {
     Dist(dist::Options),
     Demo(demo::Options),
     Test(test::Options),
+    Tidy(tidy::Options),
     #[command(subcommand)]
     Lab(Lab),
 }
@@ -37,6 +38,7 @@ enum Lab {
     #[command(hide = true)]
     Fetch(lab::fetch::Options),
     Run(lab::run::Options),
+    Diff(lab::diff::Options),
     Shell(lab::shell::Options),
     /// What can be asked of the lab
     List,
@@ -58,8 +60,10 @@ fn run(task: &Task) -> Result<()> {
         Task::Dist(options) => dist::run(options),
         Task::Demo(options) => demo::run(options),
         Task::Test(options) => test::run(options),
+        Task::Tidy(options) => tidy::run(options),
         Task::Lab(Lab::Fetch(options)) => lab::fetch::run(options),
         Task::Lab(Lab::Run(options)) => lab::run::run(options),
+        Task::Lab(Lab::Diff(options)) => lab::diff::run(options),
         Task::Lab(Lab::Shell(options)) => lab::shell::run(options),
         Task::Lab(Lab::List) => {
             lab::list::run();

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use clap::Args;
 
 use crate::{apt::Archives, exec, setup::Tools, workspace};
 
@@ -28,6 +29,14 @@ const PURE: &[&str] = &[
     "nfs-trace/src/render/",
     "nfs-trace/src/pipeline.rs",
 ];
+
+/// Check the house rules that no compiler checks
+#[derive(Args)]
+pub(crate) struct Options {}
+
+pub(crate) fn run(_: &Options) -> Result<()> {
+    check(&Tools::default())
+}
 
 /// Checks every rule and lists all that is broken.
 pub(crate) fn check(tools: &Tools) -> Result<()> {

@@ -1,0 +1,91 @@
+//! `cargo xtask lab diff`: the same scenarios on two kernels or clients, paths side by side.
+//! What does my patch do?
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, ValueEnum as _};
+use lab_contract::{
+    protocol::{NfsVersion, Outcome},
+    scenario::PREFLIGHT,
+};
+
+use super::{client::Client, guest::Spec, run, sides, table};
+
+/// Run scenarios on two guests and show the paths side by side; fails if they differ
+#[derive(Args)]
+pub(crate) struct Options {
+    /// KERNEL or KERNEL/CLIENT, as debian:6.1/without-series
+    #[arg(long)]
+    before: String,
+    /// The same, to compare with
+    #[arg(long)]
+    after: String,
+    /// NFS versions
+    #[arg(long, value_delimiter = ',', default_value = "4.0,4.1")]
+    vers: Vec<NfsVersion>,
+    /// Scenarios (see `lab list`)
+    #[arg(
+        long = "scenario",
+        value_delimiter = ',',
+        default_value = "reopen,rename-over"
+    )]
+    scenarios: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let Options {
+        before,
+        after,
+        vers,
+        scenarios,
+    } = options;
+    let specs = [spec(before)?, spec(after)?];
+    let measure = |spec: &Spec| -> Result<Vec<Outcome>> {
+        let options = run::Options {
+            spec: spec.clone(),
+            vers: vers.clone(),
+            scenarios: scenarios.clone(),
+            capture: None,
+        };
+        // Only what could not be measured matters here; judging is for `lab run`.
+        let report = run::execute(&options, |outcome, verdict| {
+            if outcome.error.is_some() {
+                table::line(outcome, verdict);
+            }
+        })?;
+        Ok(report
+            .outcomes
+            .into_iter()
+            .map(|(outcome, _)| outcome)
+            .collect())
+    };
+    let outcomes = [measure(&specs[0])?, measure(&specs[1])?];
+    let mut differing = 0;
+    println!();
+    print!("{}", sides::line("", &[before.clone(), after.clone()]));
+    for left in outcomes[0].iter().filter(|it| it.scenario != PREFLIGHT) {
+        let key = |it: &&Outcome| it.scenario == left.scenario && it.version == left.version;
+        let right = outcomes[1]
+            .iter()
+            .find(key)
+            .with_context(|| format!("find the outcome of {} on {after}", left.scenario))?;
+        let version = left.version.map(String::from).unwrap_or_default();
+        println!("{} over NFSv{version}", left.scenario);
+        print!("{}", sides::block([left, right])?);
+        differing += usize::from(!sides::same([left, right])?);
+    }
+    ensure!(differing == 0, "{differing} outcomes differ");
+    println!("no difference");
+    Ok(())
+}
+
+fn spec(text: &str) -> Result<Spec> {
+    let (kernel, client) = text.split_once('/').unwrap_or((text, "stock"));
+    let client = Client::from_str(client, false)
+        .map_err(|_| anyhow::anyhow!("no client `{client}`: see `cargo xtask lab list`"))?;
+    Ok(Spec {
+        kernel: kernel.into(),
+        client,
+        no_tracer: false,
+        tracer: None,
+    })
+}
