@@ -31,7 +31,7 @@ const MAX_DEPTH: usize = 32;
 pub(crate) struct Known {
     /// Its parent and the hash of its name.
     own: u64,
-    /// The same for it and all its ancestors.
+    /// The same for it and all its ancestors, once all of them were sent.
     chain: u64,
 }
 
@@ -110,20 +110,21 @@ fn try_names(ctx: &ProbeContext) -> Option<()> {
     let own = link.identity();
     // SAFETY: as above.
     let known = unsafe { DENTRIES.get(node) }.is_some_and(|known| known.own == own);
-    if !known && !send(thread, node, &link) {
-        return None;
-    }
-    // Only the opened dentry's chain is known here; an ancestor's is left to the open
-    // that needs it.
-    if !known || thread.chain != 0 {
-        let chain = thread.chain;
-        let _ = DENTRIES.insert(node, Known { own, chain }, 0);
+    if !known {
+        if !send(thread, node, &link) {
+            return None;
+        }
+        let _ = DENTRIES.insert(node, Known { own, chain: 0 }, 0);
     }
     if link.parent != node {
         thread.node = link.parent;
-        thread.chain = 0;
         // SAFETY: as above. Where it fails the path is too deep: it shows its end.
         unsafe { JUMPS.tail_call(ctx, JUMP_NAMES) };
+    }
+    // All the way up: only now need nothing be sent for the next open of this dentry.
+    if let Some(known) = DENTRIES.get_ptr_mut(thread.named) {
+        // SAFETY: an aligned word of a live value; a race only sends a name again.
+        unsafe { (*known).chain = thread.chain };
     }
     Some(())
 }

@@ -39,10 +39,10 @@ pub(crate) struct Thread {
     pub(crate) lookup_start: u64,
     /// Dentry whose name was last seen to.
     pub(crate) named: u64,
-    /// Dentry whose name is to be sent, and the hash of its chain of parents (0 for an
-    /// ancestor).
-    pub(crate) node: u64,
+    /// The hash of its chain of parents.
     pub(crate) chain: u64,
+    /// Where on that chain names are being sent.
+    pub(crate) node: u64,
     pub(crate) comm: [u64; 2],
     pub(crate) lookup_flags: u32,
     pub(crate) open_flags: u32,
