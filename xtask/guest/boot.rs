@@ -50,7 +50,8 @@ pub(crate) fn load_modules() -> Result<Vec<String>> {
     list.lines().map(load_module).collect()
 }
 
-fn load_module(line: &str) -> Result<String> {
+/// Loads one line of the list: path and parameters.
+pub(crate) fn load_module(line: &str) -> Result<String> {
     let (path, parameters) = line.split_once(' ').unwrap_or((line, ""));
     let file = fs::File::open(path).with_context(|| format!("open {path}"))?;
     let parameters = std::ffi::CString::new(parameters)?;

@@ -15,8 +15,12 @@ use crate::boot::command;
 pub(crate) const MOUNT: &str = "/mnt";
 
 pub(crate) fn mount(version: NfsVersion) -> Result<()> {
+    mount_at(version, MOUNT)
+}
+
+pub(crate) fn mount_at(version: NfsVersion, target: &str) -> Result<()> {
     let options = format!("vers={version},sec=sys");
-    command("mount.nfs4", &["127.0.0.1:/", MOUNT, "-o", &options])
+    command("mount.nfs4", &["127.0.0.1:/", target, "-o", &options])
 }
 
 pub(crate) fn umount() -> Result<()> {

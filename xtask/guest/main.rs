@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod checks;
 mod client;
 mod run;
 mod serial;
@@ -53,6 +54,7 @@ fn serve() -> Result<()> {
     serial::send(&Message::Ready(boot::ready(modules)?));
     match job.mode {
         Mode::Shell => boot::shell(&job),
+        Mode::Check => checks::all(&job),
         Mode::Run | Mode::Probe => run::all(&job),
     }
 }
@@ -62,6 +64,8 @@ fn workload() -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["workload", name, client_dir, server_dir] => workload::run(name, client_dir, server_dir),
+        ["reader", times, ref files @ ..] => checks::reader::read(times.parse()?, files),
+        ["gated"] => checks::reader::gated(),
         ["opener", name, times] => workload::users::opener(name, times.parse()?),
         ["storm", number] => workload::storm::process(number.parse()?),
         _ => bail!("run as `init workload NAME CLIENT_DIR SERVER_DIR` or as process 1"),

@@ -1,6 +1,7 @@
-//! What the lab's host and guest must agree on: job, messages, scenarios, and how the two oracles
+//! What the lab's host and guest must agree on: job, messages, scenarios, checks, and how the two oracles
 //! (mountstats and nfs-trace's JSON) are read.
 
+pub mod check;
 pub mod mountstats;
 pub mod protocol;
 pub mod scenario;

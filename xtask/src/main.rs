@@ -39,6 +39,7 @@ enum Lab {
     Fetch(lab::fetch::Options),
     Run(lab::run::Options),
     Diff(lab::diff::Options),
+    Checks(lab::checks::Options),
     Shell(lab::shell::Options),
     /// What can be asked of the lab
     List,
@@ -64,6 +65,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Lab(Lab::Fetch(options)) => lab::fetch::run(options),
         Task::Lab(Lab::Run(options)) => lab::run::run(options),
         Task::Lab(Lab::Diff(options)) => lab::diff::run(options),
+        Task::Lab(Lab::Checks(options)) => lab::checks::run(options),
         Task::Lab(Lab::Shell(options)) => lab::shell::run(options),
         Task::Lab(Lab::List) => {
             lab::list::run();

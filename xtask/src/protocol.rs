@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{mountstats::OpCount, trace::Trace};
+use crate::{check::Checked, mountstats::OpCount, trace::Trace};
 
 /// Where the job lies in the initramfs.
 pub const JOB_PATH: &str = "/lab/job.json";
@@ -73,6 +73,8 @@ pub enum Mode {
     Probe,
     /// Run scenarios.
     Run,
+    /// Run the checks.
+    Check,
     /// Give a prompt.
     Shell,
 }
@@ -84,7 +86,7 @@ pub struct Job {
     pub mode: Mode,
     /// NFS versions, each mounted in turn.
     pub versions: Vec<NfsVersion>,
-    /// Names of scenarios, run in this order on each version.
+    /// Names of scenarios, run in this order on each version; or of checks, run in this order.
     pub scenarios: Vec<String>,
     /// Whether nfs-trace runs beside each scenario.
     pub tracer: bool,
@@ -111,6 +113,8 @@ pub enum Message {
         /// On which version.
         version: NfsVersion,
     },
+    /// One check is over.
+    Checked(Checked),
     /// One scenario on one version is over.
     Outcome(Box<Outcome>),
     /// The guest cannot go on.

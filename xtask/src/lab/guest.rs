@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use lab_contract::protocol::Job;
+use lab_contract::protocol::{Job, Mode};
 
 use super::{
-    accel,
+    accel, bpftool,
     client::{self, Client},
     image,
     kernel::{self, Kernel},
@@ -66,6 +66,9 @@ pub(crate) fn prepare(spec: &Spec, job: &Job) -> Result<Guest> {
     cache::create_dir(&dir)?;
     let initrd = dir.join("initrd.cpio");
     let mut bytes = std::fs::read(&base)?;
+    if job.mode == Mode::Check {
+        bytes.extend(bpftool::archive(SUITES)?);
+    }
     bytes.extend(image::overlay(job, &init, tracer.as_deref())?);
     cache::write(&initrd, bytes)?;
     let console = dir.join("console.log");

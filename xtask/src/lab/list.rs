@@ -1,7 +1,7 @@
 //! `cargo xtask lab list`: what can be asked of the lab.
 
 use clap::ValueEnum as _;
-use lab_contract::scenario::SCENARIOS;
+use lab_contract::{check::CHECKS, scenario::SCENARIOS};
 
 use super::client::Client;
 
@@ -38,5 +38,9 @@ pub(crate) fn run() {
             .opens
             .map_or("?".to_owned(), |opens| opens.to_string());
         println!("  {:<12} {opens:>5}  {}", scenario.name, scenario.what);
+    }
+    println!("\nchecks (lab checks --check)");
+    for check in CHECKS {
+        println!("  {:<18} {}", check.name, check.what);
     }
 }

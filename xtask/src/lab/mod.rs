@@ -1,6 +1,8 @@
 //! The VM lab: real kernels, real NFS clients and servers, in guests of our own.
 
 mod accel;
+mod bpftool;
+pub(crate) mod checks;
 pub(crate) mod client;
 mod console;
 mod cpio;

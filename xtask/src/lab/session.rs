@@ -116,7 +116,10 @@ impl Session {
                     self.wait_for_power_off();
                     return Ok(outcomes);
                 }
-                Message::Ready(_) | Message::Log { .. } | Message::Begin { .. } => {}
+                Message::Ready(_)
+                | Message::Log { .. }
+                | Message::Begin { .. }
+                | Message::Checked(_) => {}
             }
         }
         bail!("guest ended before it was done\n{}", self.console.tail())

@@ -1,0 +1,271 @@
+//! nfs-trace as checks run it: started, armed, ended, and what it printed.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use lab_contract::protocol::TRACER_PATH;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::ground::wait_for;
+
+/// From start to armed, and from a signal to the end, under TCG on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// nfs-trace while it runs.
+pub(super) struct Tool {
+    child: Child,
+    files: Files,
+}
+
+/// What one run printed.
+pub(super) struct Ended {
+    /// As a shell shows it: 128 + signal for a signal.
+    pub(super) status: i32,
+    pub(super) out: String,
+    pub(super) err: String,
+}
+
+/// The lines of one run with `--format json`.
+pub(super) struct Report {
+    pub(super) rows: Vec<Value>,
+    pub(super) end: Value,
+}
+
+/// Where one run leaves its output.
+struct Files(PathBuf);
+
+impl Files {
+    fn new() -> Self {
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
+        Self(format!("/tmp/nfs-trace-{run}").into())
+    }
+
+    fn path(&self, kind: &str) -> PathBuf {
+        self.0.with_extension(kind)
+    }
+
+    fn create(&self, kind: &str) -> Result<Stdio> {
+        let path = self.path(kind);
+        let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+        Ok(file.into())
+    }
+
+    fn text(&self, kind: &str) -> String {
+        let bytes = fs::read(self.path(kind)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Tool {
+    /// Starts it as it is.
+    pub(super) fn start(arguments: &[&str]) -> Result<Self> {
+        Self::spawn(arguments, |_, _| Ok(()))
+    }
+
+    /// Starts it after `change` has had its say, on the command and on the name of a file.
+    pub(super) fn spawn(
+        arguments: &[&str],
+        change: impl FnOnce(&mut Command, &Path) -> Result<()>,
+    ) -> Result<Self> {
+        let files = Files::new();
+        let mut command = Command::new(TRACER_PATH);
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(files.create("out")?)
+            .stderr(files.create("err")?);
+        change(&mut command, &files.path("ready"))?;
+        let child = command.spawn().context("start nfs-trace")?;
+        Ok(Self { child, files })
+    }
+
+    /// Starts `trace` and waits until it says that it is ready.
+    pub(super) fn armed(arguments: &[&str]) -> Result<Self> {
+        Self::armed_after(arguments, |_| Ok(()))
+    }
+
+    /// The same, after `change` has had its say.
+    pub(super) fn armed_after(
+        arguments: &[&str],
+        change: impl FnOnce(&mut Command) -> Result<()>,
+    ) -> Result<Self> {
+        // The options must come before `-- COMMAND`.
+        let mut tool = Self::spawn(&["trace"], |command, ready| {
+            command.arg("--ready-file").arg(ready).args(arguments);
+            change(command)
+        })?;
+        let ready = tool.files.path("ready");
+        let Self { child, files } = &mut tool;
+        wait_for("nfs-trace armed", PATIENCE, || {
+            if let Some(status) = child.try_wait()?
+                && !ready.exists()
+            {
+                bail!("nfs-trace ended with {status}: {}", files.text("err"));
+            }
+            Ok(ready.exists())
+        })?;
+        Ok(tool)
+    }
+
+    /// Starts it and waits for its end.
+    pub(super) fn run(arguments: &[&str]) -> Result<Ended> {
+        Self::start(arguments)?.end()
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal).context("send a signal to nfs-trace")
+    }
+
+    /// Ends it as Ctrl-C would.
+    pub(super) fn stop(self) -> Result<Ended> {
+        self.signal(Signal::INT)?;
+        self.end()
+    }
+
+    /// Ends it as Ctrl-C would; its status must be 0 and its output JSON.
+    pub(super) fn report(self) -> Result<Report> {
+        let ended = self.stop()?;
+        ended.expect(0)?;
+        ended.report()
+    }
+
+    pub(super) fn stdout(&mut self) -> Result<std::process::ChildStdout> {
+        self.child.stdout.take().context("read from nfs-trace")
+    }
+
+    pub(super) fn drop_stderr(&mut self) {
+        drop(self.child.stderr.take());
+    }
+
+    /// Waits for its end.
+    pub(super) fn end(mut self) -> Result<Ended> {
+        use std::os::unix::process::ExitStatusExt as _;
+        let mut status = None;
+        wait_for("nfs-trace ended", PATIENCE, || {
+            status = self.child.try_wait()?;
+            Ok(status.is_some())
+        })
+        .with_context(|| format!("it said: {}", self.files.text("err")))?;
+        let status = status.context("wait for nfs-trace")?;
+        let ended = Ended {
+            status: status
+                .code()
+                .or(status.signal().map(|it| 128 + it))
+                .unwrap_or(-1),
+            out: self.files.text("out"),
+            err: self.files.text("err"),
+        };
+        ensure!(
+            !ended.err.contains("panicked"),
+            "it panicked: {}",
+            ended.err
+        );
+        Ok(ended)
+    }
+}
+
+impl Drop for Tool {
+    /// A check that failed must not leave its nfs-trace to the next one.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    pub(super) fn expect(&self, status: i32) -> Result<()> {
+        ensure!(
+            self.status == status,
+            "status {} instead of {status}; it said: {}",
+            self.status,
+            self.err.trim()
+        );
+        Ok(())
+    }
+
+    /// Fails with this status, and one line on stderr that holds all of `words`.
+    pub(super) fn refuses(&self, status: i32, words: &[&str]) -> Result<()> {
+        self.expect(status)?;
+        let lines: Vec<&str> = self.err.lines().collect();
+        ensure!(
+            lines
+                .iter()
+                .filter(|line| line.starts_with("nfs-trace: "))
+                .count()
+                == 1,
+            "not one sentence: {}",
+            self.err
+        );
+        for word in words {
+            ensure!(
+                self.err.contains(word),
+                "nothing of `{word}` in: {}",
+                self.err
+            );
+        }
+        Ok(())
+    }
+
+    /// The lines of `--format json`, which must be `start`, `open`*, `end`.
+    pub(super) fn report(&self) -> Result<Report> {
+        let mut lines = self
+            .out
+            .lines()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("parse `{line}`")))
+            .collect::<Result<Vec<Value>>>()?;
+        let end = lines.pop().context("find the end line")?;
+        ensure!(end["type"] == "end", "the last line is {end}");
+        ensure!(!lines.is_empty(), "there is no start line");
+        let start = lines.remove(0);
+        ensure!(start["type"] == "start", "the first line is {start}");
+        ensure!(
+            lines.iter().all(|row| row["type"] == "open"),
+            "a line is out of place"
+        );
+        ensure!(
+            end["opens"] == lines.len(),
+            "{} rows, but {end}",
+            lines.len()
+        );
+        Ok(Report { rows: lines, end })
+    }
+}
+
+impl Report {
+    /// How many rows `choose` says yes to.
+    pub(super) fn count(&self, choose: impl Fn(&Value) -> bool) -> usize {
+        self.rows.iter().filter(|row| choose(row)).count()
+    }
+
+    /// Exactly so many rows, all complete, and nothing lost.
+    pub(super) fn expect(&self, rows: usize) -> Result<()> {
+        ensure!(
+            self.rows.len() == rows,
+            "{} rows instead of {rows}: {:?}",
+            self.rows.len(),
+            self.rows
+                .iter()
+                .map(|row| row["path"].to_string())
+                .collect::<Vec<_>>()
+        );
+        ensure!(self.end["incomplete"] == 0, "incomplete rows: {}", self.end);
+        for kind in ["records", "returns", "children", "undecodable"] {
+            ensure!(self.end["lost"][kind] == 0, "lost {kind}: {}", self.end);
+        }
+        Ok(())
+    }
+
+    /// A number of the end line, by its JSON pointer.
+    pub(super) fn number(&self, pointer: &str) -> Result<u64> {
+        let value = self.end.pointer(pointer).and_then(Value::as_u64);
+        value.with_context(|| format!("find {pointer} in {}", self.end))
+    }
+}
