@@ -14,6 +14,10 @@ pub enum Exit {
     Usage = 64,
     /// This kernel or machine cannot (EX_UNAVAILABLE), with the remedy on stderr.
     Unavailable = 69,
+    /// `trace -- COMMAND`: the command cannot be run, as shells have it.
+    CannotRun = 126,
+    /// `trace -- COMMAND`: there is no such command, as shells have it.
+    NoCommand = 127,
 }
 
 impl From<Exit> for ExitCode {

@@ -7,15 +7,21 @@
 use std::{
     env,
     ffi::OsString,
+    io,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     process::ExitStatus,
 };
 
 use anyhow::Context as _;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, kill_process, set_parent_process_death_signal, waitpid,
+};
 use tokio::process::{Child, Command};
 
-use crate::cli::LaunchArgs;
+use crate::{
+    cli::LaunchArgs,
+    exit::{Exit, ExitError},
+};
 
 /// The command, stopped before its first instruction.
 pub struct Launched {
@@ -107,7 +113,15 @@ pub fn shell_status(status: ExitStatus) -> u8 {
 /// If the command cannot be run.
 pub fn run(args: &LaunchArgs) -> anyhow::Result<std::convert::Infallible> {
     let (program, rest) = args.command.split_first().context("no command")?;
-    kill_process(rustix::process::getpid(), Signal::STOP).context("failed to stop")?;
+    // Stopped, it would wait for ever for a parent that was killed.
+    set_parent_process_death_signal(Some(Signal::KILL)).context("failed to follow the parent")?;
+    kill_process(getpid(), Signal::STOP).context("failed to stop")?;
+    set_parent_process_death_signal(None).context("failed to leave the parent")?;
     let error = std::process::Command::new(program).args(rest).exec();
-    Err(error).with_context(|| format!("failed to run `{}`", program.display()))
+    let exit = match error.kind() {
+        io::ErrorKind::NotFound => Exit::NoCommand,
+        _ => Exit::CannotRun,
+    };
+    let message = format!("failed to run `{}`: {error}", program.display());
+    Err(ExitError { exit, message }.into())
 }

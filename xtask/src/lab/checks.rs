@@ -141,5 +141,6 @@ fn job(options: &Options) -> Result<Job> {
         versions: vec![options.vers],
         scenarios: chosen.map(|check| check.name.to_owned()).collect(),
         tracer: true,
+        capture: false,
     })
 }
