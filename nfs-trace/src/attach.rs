@@ -355,6 +355,14 @@ fn refused<E: std::error::Error + Send + Sync + 'static>(what: &str, error: E) -
         }
         cause = current.source();
     }
+    // Lockdown takes the helpers that read kernel memory away from programs.
+    if log.contains("unknown func bpf_probe_read") {
+        return ExitError::unavailable(format!(
+            "kernel lockdown is in confidentiality mode, which forbids {what} to read kernel \
+             memory: boot without lockdown=confidentiality"
+        ))
+        .into();
+    }
     if log.is_empty() {
         return anyhow::Error::new(error).context(format!("failed to load or attach {what}"));
     }
