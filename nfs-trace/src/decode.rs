@@ -99,6 +99,7 @@ fn revalidate(record: abi::Revalidate, lookup: LookupFlags) -> Revalidate {
         } else {
             Walk::Ref
         },
+        creates: record.lookup_flags & lookup.create() != 0,
         ret: record.ret,
         verifier_checked: record.verifier_checks != 0,
         verifier_set: record.verifier_sets != 0,

@@ -75,6 +75,8 @@ pub struct Revalidate {
     pub dentry: Pointer,
     /// RCU try, ref-walk or last try.
     pub walk: Walk,
+    /// The open may create the name (LOOKUP_CREATE).
+    pub creates: bool,
     /// 1 valid, 0 invalid, or a negative errno.
     pub ret: i32,
     /// nfs_check_verifier was called.

@@ -31,6 +31,12 @@ impl LookupFlags {
         reval: 1 << 7,
     };
 
+    /// LOOKUP_CREATE: the open may create the name. In both eras the bit after LOOKUP_OPEN.
+    #[must_use]
+    pub fn create(self) -> u32 {
+        self.open << 1
+    }
+
     /// From the text of a tracepoint's format file; nothing if a flag is not in it.
     #[must_use]
     pub fn from_format(text: &str) -> Option<Self> {
@@ -84,6 +90,7 @@ mod tests {
             LookupFlags::from_format(old),
             Some(LookupFlags::BEFORE_6_15)
         );
+        assert_eq!(LookupFlags::BEFORE_6_15.create(), 0x200);
         let new = r#"{ ((((1UL))) << (7)), "REVAL" }, { ((((1UL))) << (8)), "RCU" }, { ((((1UL))) << (16)), "OPEN" }"#;
         assert_eq!(LookupFlags::from_format(new), Some(LookupFlags::SINCE_6_15));
     }

@@ -80,6 +80,7 @@ mod tests {
         Revalidate {
             dentry: Pointer(1),
             walk: Walk::Ref,
+            creates: false,
             ret,
             verifier_checked: false,
             verifier_set: false,

@@ -132,9 +132,9 @@ impl Tracer {
         pending.add(&mut thread.inner, step(stamp, StepKind::Revalidate(call)));
         pending.revalidated(call, &mut self.names);
         let result = match call.ret {
-            // The VFS takes "valid" for a negative dentry as ENOENT at once; an open
-            // that may create gets 0 here (nfs_neg_need_reval, fs/nfs/dir.c).
-            1 if call.kind == DentryKind::Negative => Some(ENOENT),
+            // The VFS takes "valid" for a negative dentry as ENOENT at once, but goes on
+            // to nfs_atomic_open where it may create the name.
+            1 if call.kind == DentryKind::Negative && !call.creates => Some(ENOENT),
             ret if ret < 0 && ret != ECHILD && ret != ESTALE => Some(ret),
             _ => None,
         };

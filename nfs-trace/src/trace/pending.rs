@@ -151,8 +151,11 @@ impl Pending {
         let fits = match self.last {
             Last::Nothing => return true,
             // nfs_atomic_open follows a dentry that was dropped, or one that vanished
-            // between RCU walk and ref-walk; nfs4_file_open follows a valid one.
-            Last::Revalidate(before) if atomic => before.ret != 1 || before.walk == Walk::Rcu,
+            // between RCU walk and ref-walk, or a negative one in order to create the name;
+            // nfs4_file_open follows a valid one.
+            Last::Revalidate(before) if atomic => {
+                before.ret != 1 || before.walk == Walk::Rcu || before.creates
+            }
             Last::Revalidate(_) | Last::Stale | Last::LookedUp => true,
         };
         fits && self.same_name(open.dentry, names)

@@ -3,7 +3,8 @@
 //! ```text
 //! name F root/file               F is called so (dentries are capitals)
 //! reval rcu F 1 dir              walk, dentry, return value, signs:
-//!                                dir (verifier checked), set (verifier set), neg, lookups=N
+//!                                dir (verifier checked), set (verifier set), neg, lookups=N,
+//!                                create (the open has O_CREAT)
 //! lookup 0                       return value
 //! task sent=1 claim=0            what was sent, claim, ret=N
 //! file F 0 tasks=1 upd=1         dentry, return value, tasks inside, stateid updates
@@ -121,6 +122,7 @@ impl Feed {
                 },
                 dentry: pointer(words[2]),
                 ret: number(3),
+                creates: has("create"),
                 verifier_checked: has("dir"),
                 verifier_set: has("set"),
                 lookups: value(&words, "lookups"),
@@ -294,6 +296,16 @@ fn a_dropped_name_goes_on_as_an_atomic_open_of_another_dentry() {
 fn a_first_open_is_atomic_with_no_name_to_check() {
     check(
         "task sent=1\n atomic F 0 tasks=1 upd=1",
+        &["none atomic 0 opens=1 claim=0"],
+    );
+}
+
+/// O_CREAT over a cached "no such name": revalidation has nothing to ask, then the name
+/// is created (seen on 6.1: `> new` after a failed open of `new`).
+#[test]
+fn a_negative_dentry_is_no_end_for_an_open_that_creates() {
+    check(
+        "reval ref F 1 neg create\n task sent=1\n atomic F 0 tasks=1 upd=1",
         &["none atomic 0 opens=1 claim=0"],
     );
 }
