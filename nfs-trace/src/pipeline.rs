@@ -109,7 +109,8 @@ impl Pipeline {
     /// If it cannot be written.
     pub fn finish(mut self, kernel: KernelCounts, around: &mut dyn Surroundings) -> io::Result<()> {
         let mut done = Vec::new();
-        self.tracer.finish(&mut |path| done.push(path));
+        let lost = kernel.records > 0 || kernel.returns > 0;
+        self.tracer.finish(lost, &mut |path| done.push(path));
         done.sort_by_key(|path| path.start_ns);
         done.iter().try_for_each(|path| self.path(path, around))?;
         self.summary.kernel = kernel;

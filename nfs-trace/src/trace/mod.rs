@@ -79,7 +79,11 @@ impl Tracer {
         let Event { stamp, fact } = event;
         let mut thread = self.threads.pop(&stamp.tid).unwrap_or_default();
         if stamp.missed_return {
-            // What the thread was in the middle of has ended unseen.
+            // What the thread was in the middle of has ended unseen. Its name may come
+            // with this very record.
+            if let (Fact::Comm(comm), true) = (&fact, thread.comm.is_empty()) {
+                thread.comm.clone_from(comm);
+            }
             thread.gap = Some(Gap::ReturnMissed);
             self.flush(stamp.tid, &mut thread, done);
             thread.gap = Some(Gap::ReturnMissed);
@@ -108,9 +112,13 @@ impl Tracer {
         }
     }
 
-    /// Ends everything that is pending: no more events will come.
-    pub fn finish(&mut self, done: &mut impl FnMut(OpenPath)) {
+    /// Ends everything that is pending: no more events will come. `lost`: whether some
+    /// never came, and so may have been of any of these paths.
+    pub fn finish(&mut self, lost: bool, done: &mut impl FnMut(OpenPath)) {
         while let Some((tid, mut thread)) = self.threads.pop_lru() {
+            if lost {
+                thread.gap.get_or_insert(Gap::RecordLost);
+            }
             self.flush(tid, &mut thread, done);
         }
     }
@@ -258,9 +266,14 @@ impl Tracer {
             self.drop_path(&pending);
             return;
         }
+        // What is missing may have been its end, and that a good one.
+        let (word, result) = if pending.may_have_ended_unseen() {
+            (PathWord::Unknown, None)
+        } else {
+            (PathWord::Failed, pending.ended_stale().then_some(ESTALE))
+        };
         pending.note_gap(Gap::EndNotSeen);
-        let result = pending.ended_stale().then_some(ESTALE);
-        done(self.end(tid, thread, pending, PathWord::Failed, result, None));
+        done(self.end(tid, thread, pending, word, result, None));
     }
 
     fn drop_path(&mut self, pending: &Pending) {

@@ -67,6 +67,13 @@ impl Pending {
         }
     }
 
+    /// Whether its end may be among what is missing.
+    pub(super) fn may_have_ended_unseen(&self) -> bool {
+        self.gaps
+            .iter()
+            .any(|gap| matches!(gap, Gap::RecordLost | Gap::ReturnMissed))
+    }
+
     /// Whether nothing but RPCs was seen yet.
     pub(super) fn is_fresh(&self) -> bool {
         matches!(self.last, Last::Nothing)

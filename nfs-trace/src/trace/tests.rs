@@ -172,7 +172,7 @@ impl Feed {
 
     fn finish(mut self) -> Vec<String> {
         let paths = &mut self.paths;
-        self.tracer.finish(&mut |path| paths.push(path));
+        self.tracer.finish(false, &mut |path| paths.push(path));
         let mut text: Vec<String> = self.paths.iter().map(show).collect();
         if self.tracer.outside_paths() != (0, 0) {
             let (opens, lookups) = self.tracer.outside_paths();
@@ -428,11 +428,25 @@ fn a_missed_return_ends_what_was_pending() {
     check(
         "reval rcu F 1 dir\n task sent=1\n missed\n reval rcu F 1 dir\n task\n file F 0 tasks=1",
         &[
-            "directory failed ? opens=1 RecordLost ReturnMissed EndNotSeen claim",
+            "directory unknown ? opens=1 RecordLost ReturnMissed EndNotSeen claim",
             "directory cached 0 ReturnMissed",
         ]
         .map(|line| line.strip_suffix(" claim").unwrap_or(line)),
     );
+}
+
+#[test]
+fn what_was_lost_may_be_the_end_of_what_is_pending() {
+    let pending = |lost| {
+        let mut feed = Feed::new();
+        feed.line("reval rcu F 1 dir");
+        let mut paths = Vec::new();
+        feed.tracer
+            .finish(lost, &mut |path| paths.push(show(&path)));
+        paths
+    };
+    assert_eq!(pending(false), ["directory failed ? EndNotSeen"]);
+    assert_eq!(pending(true), ["directory unknown ? RecordLost EndNotSeen"]);
 }
 
 #[test]
