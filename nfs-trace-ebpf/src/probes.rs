@@ -55,6 +55,8 @@ macro_rules! probes {
             Names,
             /// nfst_fork.
             Fork,
+            /// nfst_exit.
+            Exit,
         }
 
         /// Every probe, in the order in which they are attached.
@@ -104,16 +106,14 @@ probes! {
 }
 
 /// Number of entries in the map of counters.
-pub const COUNTERS_LEN: u32 = Id::Fork as u32 + 1;
+pub const COUNTERS_LEN: u32 = Id::Exit as u32 + 1;
 
 /// The program that sends names, and its index in the map of jumps.
 pub const NAMES_PROGRAM: &str = "nfst_names";
 /// See [`NAMES_PROGRAM`].
 pub const JUMP_NAMES: u32 = 0;
 
-/// Programs on the tracepoints of category sched that follow `trace -- COMMAND`
-/// into its children: program, tracepoint.
-pub const TRACEPOINTS: &[(&str, &str)] = &[
-    ("nfst_fork", "sched_process_fork"),
-    ("nfst_exit", "sched_process_exit"),
-];
+/// Follows `trace -- COMMAND` into its children: program, tracepoint of category sched.
+pub const FORK: (&str, &str) = ("nfst_fork", "sched_process_fork");
+/// Sees to what a thread leaves behind.
+pub const EXIT: (&str, &str) = ("nfst_exit", "sched_process_exit");

@@ -21,7 +21,7 @@ use nfs_trace_ebpf::{
     config::{
         ABSENT, CONFIG_SIZE, COUNTERS_SIZE, Config, Counters, FILTER_DEV, FILTER_TGID, FILTER_TID,
     },
-    probes::{At, Id, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES, TRACEPOINTS},
+    probes::{At, EXIT, FORK, Id, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES},
 };
 use rustix::io::Errno;
 use zerocopy::{FromBytes, IntoBytes};
@@ -90,6 +90,11 @@ impl Attached {
         let log = EbpfLogger::init(&mut ebpf).context("failed to open the programs' log")?;
         let verify = load_programs(&mut ebpf, facts)?;
         let probes = attach_probes(&mut ebpf, facts)?;
+        // Without tracefs it cannot be: returns that are missed of threads that end then
+        // count as still running.
+        if facts.tracefs.is_some() {
+            attach_tracepoint(&mut ebpf, EXIT)?;
+        }
         let mut config = config(facts, layout, options);
         if let Some(tid) = filters.command {
             follow_children(&mut ebpf, facts)?;
@@ -182,7 +187,7 @@ impl Attached {
         let names = read(Id::Names as u32)?;
         let mut counts = KernelCounts {
             children: read(Id::Fork as u32)?.lost,
-            records: names.lost,
+            records: names.lost + read(Id::Exit as u32)?.lost,
             ..KernelCounts::default()
         };
         let (mut running, mut returned) = (0_u64, 0);
@@ -310,17 +315,18 @@ fn follow_children(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<()> {
         )
         .into());
     }
-    for (name, tracepoint) in TRACEPOINTS {
-        let program: &mut TracePoint = ebpf
-            .program_mut(name)
-            .with_context(|| format!("the object has no program {name}"))?
-            .try_into()?;
-        program
-            .load()
-            .and_then(|()| program.attach("sched", tracepoint).map(|_| ()))
-            .with_context(|| format!("failed to attach to tracepoint sched:{tracepoint}"))?;
-    }
-    Ok(())
+    attach_tracepoint(ebpf, FORK)
+}
+
+fn attach_tracepoint(ebpf: &mut Ebpf, (name, tracepoint): (&str, &str)) -> anyhow::Result<()> {
+    let program: &mut TracePoint = ebpf
+        .program_mut(name)
+        .with_context(|| format!("the object has no program {name}"))?
+        .try_into()?;
+    program
+        .load()
+        .and_then(|()| program.attach("sched", tracepoint).map(|_| ()))
+        .with_context(|| format!("failed to attach to tracepoint sched:{tracepoint}"))
 }
 
 fn insert(ebpf: &mut Ebpf, name: &str, keys: &[u32]) -> anyhow::Result<()> {

@@ -1,15 +1,20 @@
-//! Follows `trace -- COMMAND` into its children and threads, by tid.
+//! Threads come and go: follows `trace -- COMMAND` into its children and threads, by tid,
+//! and sees to what a thread leaves behind.
+
+use core::hint::black_box;
 
 use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
 use aya_log_ebpf::warn;
 use nfs_trace_ebpf::{
+    abi::FLAG_MISSED_RETURN,
     config::{ABSENT, FILTER_TID},
     probes::Id,
 };
 
 use super::{
+    emit::ensure_comm,
     maps::{TIDS, armed, count},
-    thread::tid,
+    thread::{current, missed, tid},
 };
 
 #[tracepoint]
@@ -37,8 +42,27 @@ fn try_fork(ctx: &TracePointContext) -> Option<()> {
 
 #[tracepoint]
 fn nfst_exit(_ctx: TracePointContext) -> u32 {
-    if armed().is_some() {
-        let _ = TIDS.remove(tid());
-    }
+    try_exit();
     0
+}
+
+/// The last chance to tell of a call whose return was missed: no other record of this
+/// thread will.
+#[inline(always)]
+fn try_exit() -> Option<()> {
+    armed()?;
+    let _ = TIDS.remove(tid());
+    let thread = current()?;
+    if thread.active == 0 {
+        return None;
+    }
+    missed(thread, thread.active);
+    thread.active = 0;
+    thread.flags |= FLAG_MISSED_RETURN;
+    // Any record carries the flag; a name that was never sent makes it a record. (Zeros
+    // that the compiler sees would become a call of memset.)
+    let zero = black_box(0);
+    thread.comm = [zero, zero];
+    ensure_comm(Id::Exit, thread);
+    Some(())
 }

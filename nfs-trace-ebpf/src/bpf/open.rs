@@ -16,8 +16,7 @@ use super::{
     maps::{STACKS, armed, count},
     names::ensure_named,
     thread::{
-        ATOMIC_OPEN, FILE_OPEN, Thread, current_or_new, enter, forget_task, inside, wanted,
-        wanted_dev,
+        ATOMIC_OPEN, FILE_OPEN, Thread, current_or_new, enter, inside, missed, wanted, wanted_dev,
     },
 };
 
@@ -137,8 +136,7 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
     count(id, |counters| counters.paired += 1);
     if thread.active != call {
         // A return inside was missed; user space sees that a task is not there.
-        count(Id::OpenTaskIn, |counters| counters.unpaired += 1);
-        forget_task(thread);
+        missed(thread, thread.active & !call);
     }
     thread.active = 0;
     let ret: i32 = ctx.ret();

@@ -21,7 +21,7 @@ use super::{
     emit::{emit, now},
     kread::read,
     maps::{OPENS, armed, count},
-    thread::{ATOMIC_OPEN, FILE_OPEN, OPEN_TASK, inside},
+    thread::{ATOMIC_OPEN, FILE_OPEN, OPEN_TASK, inside, missed},
 };
 
 /// Value of the map OPENS.
@@ -61,6 +61,9 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
             ctx,
             "too many OPENs in flight: one cannot be joined with its reply"
         );
+    }
+    if thread.active & OPEN_TASK != 0 {
+        missed(thread, OPEN_TASK);
     }
     thread.active |= OPEN_TASK;
     thread.tasks = thread.tasks.saturating_add(1);

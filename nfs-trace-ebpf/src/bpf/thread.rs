@@ -97,22 +97,33 @@ pub(crate) fn current() -> Option<&'static mut Thread> {
 }
 
 /// Notes that the thread enters a call that nothing of ours encloses. A call that is
-/// still open ended unseen: its kretprobe found no free instance.
+/// still open ended unseen.
 #[inline(always)]
 pub(crate) fn enter(id: Id, thread: &mut Thread, call: u8) {
     if thread.active != 0 {
-        count(id, |counters| counters.unpaired += 1);
         thread.flags |= FLAG_MISSED_RETURN;
-        forget_task(thread);
+        missed(thread, thread.active);
     }
     thread.active = call;
     count(id, |counters| counters.paired += 1);
 }
 
-/// Gives up the OPEN of a call that ended unseen.
+/// Counts these calls as ended unseen: their kretprobes found no free instance.
 #[inline(always)]
-pub(crate) fn forget_task(thread: &Thread) {
-    if thread.active & OPEN_TASK != 0 {
+pub(crate) fn missed(thread: &Thread, calls: u8) {
+    const ENTRIES: [(u8, Id); 5] = [
+        (REVALIDATE, Id::RevalidateIn),
+        (FILE_OPEN, Id::FileOpenIn),
+        (ATOMIC_OPEN, Id::AtomicOpenIn),
+        (OPEN_TASK, Id::OpenTaskIn),
+        (LOOKUP, Id::LookupIn),
+    ];
+    for (call, id) in ENTRIES {
+        if calls & call != 0 {
+            count(id, |counters| counters.unpaired += 1);
+        }
+    }
+    if calls & OPEN_TASK != 0 {
         let _ = OPENS.remove(thread.task_opendata);
     }
 }
