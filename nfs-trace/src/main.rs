@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{Parser as _, error::ErrorKind};
 use nfs_trace::{
@@ -28,7 +31,8 @@ fn main() -> ExitCode {
         Command::Launch(args) => launch::run(&args).map(|never| match never {}),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("nfs-trace: {error:#}");
+        // Where nobody reads it, the status tells; eprintln would panic.
+        let _ = writeln!(io::stderr(), "nfs-trace: {error:#}");
         status_of(&error).into()
     })
 }

@@ -378,7 +378,9 @@ impl log::Log for StderrLog {
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            eprintln!("nfs-trace: {}: {}", record.level(), record.args());
+            let line = format_args!("nfs-trace: {}: {}", record.level(), record.args());
+            // Nobody may read it: no reason to end.
+            let _ = writeln!(io::stderr(), "{line}");
         }
     }
 
