@@ -21,7 +21,7 @@ use super::{
     emit::{emit, now},
     kread::read,
     maps::{OPENS, armed, count},
-    thread::{ATOMIC_OPEN, FILE_OPEN, OPEN_TASK, inside, missed},
+    thread::{ATOMIC_OPEN, FILE_OPEN, OPEN_TASK, inside, missed, tid},
 };
 
 /// Value of the map OPENS.
@@ -32,6 +32,17 @@ pub(crate) struct InFlight {
     replied_ns: u64,
     /// Replies so far.
     sent: u64,
+    /// The opener's tid: once freed, the address may become another thread's.
+    opener: u64,
+}
+
+/// Gives up the OPEN of a call that ended unseen.
+#[inline(always)]
+pub(crate) fn forget(opendata: u64) {
+    // SAFETY: the value is read at once, and only compared.
+    if unsafe { OPENS.get(opendata) }.is_some_and(|it| it.opener == u64::from(tid())) {
+        let _ = OPENS.remove(opendata);
+    }
 }
 
 #[kprobe]
@@ -53,6 +64,7 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
     let in_flight = InFlight {
         replied_ns: zero,
         sent: zero,
+        opener: u64::from(tid()),
     };
     if OPENS.insert(opendata, in_flight, 0).is_err() {
         count(Id::OpenTaskIn, |counters| counters.lost += 1);
@@ -117,7 +129,11 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
     // SAFETY: the value is copied before anything else can remove it.
     let (sent, replied_ns) = match unsafe { OPENS.get(opendata) } {
         Some(in_flight) => (in_flight.sent, in_flight.replied_ns),
-        None => (0, 0),
+        // Something took it away: nothing is known, which is not the same as not sent.
+        None => {
+            thread.flags |= FLAG_UNJOINED;
+            (0, 0)
+        }
     };
     let _ = OPENS.remove(opendata);
     let payload = OpenTask {

@@ -10,7 +10,10 @@ use nfs_trace_ebpf::{
     probes::Id,
 };
 
-use super::maps::{DEVS, NO_THREAD, OPENS, TGIDS, THREADS, TIDS, count};
+use super::{
+    maps::{DEVS, NO_THREAD, TGIDS, THREADS, TIDS, count},
+    opentask::forget,
+};
 
 /// [`Thread::active`]: inside nfs4_lookup_revalidate for an open.
 pub(crate) const REVALIDATE: u8 = 1 << 0;
@@ -124,7 +127,7 @@ pub(crate) fn missed(thread: &Thread, calls: u8) {
         }
     }
     if calls & OPEN_TASK != 0 {
-        let _ = OPENS.remove(thread.task_opendata);
+        forget(thread.task_opendata);
     }
 }
 
