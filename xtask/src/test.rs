@@ -12,7 +12,7 @@ use lab_contract::protocol::NfsVersion;
 
 use crate::{
     exec,
-    lab::{client::Client, guest::Spec, run, table},
+    lab::{checks, client::Client, guest::Spec, run, table},
     setup::{self, Needs, Tools},
     tidy, workspace,
 };
@@ -24,6 +24,12 @@ pub(crate) struct Options {
     #[arg(long)]
     no_lab: bool,
 }
+
+/// The guests in which the program itself is checked: bad input, ends, filters, overload.
+const CHECKED: &[(&str, Client)] = &[
+    ("debian:6.1", Client::Stock),
+    ("debian:6.12", Client::Stock),
+];
 
 /// The guests, each on NFSv4.0, 4.1 and 4.2 with all scenarios.
 const GUESTS: &[(&str, Client)] = &[
@@ -61,15 +67,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cargo(&tools, &["test", "--workspace", "--locked"])
     });
     if *no_lab {
-        eprintln!(
-            "SKIPPED: the lab ({} guests), because of --no-lab",
-            GUESTS.len()
-        );
-        steps.skipped += GUESTS.len();
+        let guests = GUESTS.len() + CHECKED.len();
+        eprintln!("SKIPPED: the lab ({guests} guests), because of --no-lab");
+        steps.skipped += guests;
     } else {
         for (kernel, client) in GUESTS {
             steps.run(&format!("lab: {kernel} {}", client.name()), || {
                 guest(kernel, *client)
+            });
+        }
+        for (kernel, client) in CHECKED {
+            steps.run(&format!("checks: {kernel} {}", client.name()), || {
+                check(kernel, *client)
             });
         }
     }
@@ -77,15 +86,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn guest(kernel: &str, client: Client) -> Result<()> {
-    let spec = Spec {
-        kernel: kernel.into(),
-        client,
-        no_tracer: false,
-        tracer: None,
-    };
     let vers = vec![NfsVersion::V40, NfsVersion::V41, NfsVersion::V42];
     let options = run::Options {
-        spec,
+        spec: spec(kernel, client),
         vers,
         scenarios: Vec::new(),
         capture: None,
@@ -98,6 +101,24 @@ fn guest(kernel: &str, client: Client) -> Result<()> {
         report.outcomes.len()
     );
     Ok(())
+}
+
+fn check(kernel: &str, client: Client) -> Result<()> {
+    let options = checks::Options {
+        spec: spec(kernel, client),
+        vers: NfsVersion::V41,
+        checks: Vec::new(),
+    };
+    checks::summary(&checks::execute(&options, checks::line)?)
+}
+
+fn spec(kernel: &str, client: Client) -> Spec {
+    Spec {
+        kernel: kernel.into(),
+        client,
+        no_tracer: false,
+        tracer: None,
+    }
 }
 
 fn cargo(tools: &Tools, args: &[&str]) -> Result<()> {
