@@ -21,7 +21,10 @@ use super::{
 use crate::{boot::command, server::EXPORT};
 
 /// Times that the tool is stopped, with another amount of records before each time's new names.
-const ROUNDS: u64 = 8;
+const ROUNDS: u64 = 16;
+/// Opens before the new files of the first round, one more in each: with 200 to 264 bytes each,
+/// the buffer is full at another record of the new files in most rounds.
+const NEARLY_FULL: u64 = 4;
 /// New files, three folders deep, of each round.
 const FILES: u64 = 5;
 /// Opens at once; a kernel has max(10, 2 * CPUs) instances for each kretprobe.
@@ -40,12 +43,13 @@ pub(super) fn overload(ground: &Ground) -> Result<Held> {
     let mut opens = 3;
     for round in 0..ROUNDS {
         tool.signal(Signal::STOP)?;
-        alpha.opens(round, &a)?;
+        let before = NEARLY_FULL + round;
+        alpha.opens(before, &a)?;
         for file in 0..FILES {
             beta.opens(1, &ground.name(&deep(round, file)))?;
         }
         alpha.opens(60, &a)?;
-        opens += round + FILES + 60;
+        opens += before + FILES + 60;
         tool.signal(Signal::CONT)?;
         // It must have caught up, or the next round has no room from the beginning.
         thread::sleep(Duration::from_millis(200));
