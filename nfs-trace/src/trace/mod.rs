@@ -8,6 +8,7 @@ mod classify;
 mod names;
 mod path;
 mod pending;
+mod thread;
 
 use std::num::NonZeroUsize;
 
@@ -20,6 +21,7 @@ pub use self::{
 use self::{
     names::Names,
     pending::{ECHILD, EOPENSTALE, ESTALE, Pending},
+    thread::Thread,
 };
 use crate::event::{DentryKind, Event, Fact, Open, OpenTask, Revalidate, Stamp};
 
@@ -31,18 +33,6 @@ const O_DIRECTORY: u32 = 0o200_000;
 /// An open whose first step comes this soon after arming may have begun before it.
 /// The loader says "ready" only when this time is over.
 pub const ARMING_NS: u64 = 10_000_000;
-
-#[derive(Default)]
-struct Thread {
-    comm: Box<[u8]>,
-    next_seq: Option<u16>,
-    /// A gap that the next path inherits.
-    gap: Option<Gap>,
-    unjoined: bool,
-    /// Steps whose enclosing call has not returned yet.
-    inner: Vec<Step>,
-    pending: Option<Pending>,
-}
 
 /// Takes events in the order in which the ring buffer delivers them.
 pub struct Tracer {
@@ -342,53 +332,6 @@ struct Last<'a> {
     open: Open,
     tasks: &'a [OpenTask],
     revalidation: Option<Revalidate>,
-}
-
-impl Thread {
-    /// Sees what is missing between this record and the thread's one before.
-    fn check_order(&mut self, stamp: &Stamp) {
-        let lost = match self.next_seq {
-            // Numbering begins at 0, and its beginning is always marked.
-            _ if stamp.first => stamp.seq != 0,
-            Some(expected) => stamp.seq != expected,
-            None => true,
-        };
-        if lost {
-            match &mut self.pending {
-                Some(pending) => pending.note_gap(Gap::RecordLost),
-                None => self.gap = Some(Gap::RecordLost),
-            }
-        }
-        self.next_seq = Some(stamp.seq.wrapping_add(1));
-    }
-
-    /// Steps that began before the call that now returns were inside one whose record
-    /// was lost: they go to the path before.
-    fn set_apart(&mut self, stamp: &Stamp) {
-        let inside = self
-            .inner
-            .partition_point(|step| step.start_ns < stamp.start_ns);
-        if inside > 0 {
-            let pending = self.pending.get_or_insert_with(|| Pending::new(stamp.tgid));
-            pending.steps.extend(self.inner.drain(..inside));
-            pending.note_gap(Gap::RecordLost);
-        }
-    }
-
-    fn take_pending(&mut self, stamp: &Stamp) -> Pending {
-        let mut pending = self
-            .pending
-            .take()
-            .unwrap_or_else(|| Pending::new(stamp.tgid));
-        pending.tgid = stamp.tgid;
-        if stamp.dev != 0 {
-            pending.dev = stamp.dev;
-        }
-        if let Some(gap) = self.gap.take() {
-            pending.note_gap(gap);
-        }
-        pending
-    }
 }
 
 fn step(stamp: &Stamp, kind: StepKind) -> Step {
