@@ -361,8 +361,13 @@ fn refused<E: std::error::Error + Send + Sync + 'static>(what: &str, error: E) -
         }
         cause = current.source();
     }
-    // Lockdown takes the helpers that read kernel memory away from programs.
-    if log.contains("unknown func bpf_probe_read") {
+    // Lockdown takes the helpers that read kernel memory away from programs; the second
+    // wording is seen on 6.12.
+    let refusals = ["unknown func", "cannot use helper"];
+    if refusals
+        .iter()
+        .any(|words| log.contains(&format!("{words} bpf_probe_read#")))
+    {
         return ExitError::unavailable(format!(
             "kernel lockdown is in confidentiality mode, which forbids {what} to read kernel \
              memory: boot without lockdown=confidentiality"
