@@ -120,6 +120,11 @@ impl Pipeline {
     }
 
     fn path(&mut self, path: &OpenPath, around: &mut dyn Surroundings) -> io::Result<()> {
+        // The trace is over with the last row asked for; what else the buffer holds is
+        // not filtered out, it came after the end.
+        if self.is_full() {
+            return Ok(());
+        }
         if path.dev != 0
             && self.session.mount(path.dev).is_none()
             && let Some(mounts) = around.mounts()
@@ -131,7 +136,7 @@ impl Pipeline {
         if self.show.raw_pointers {
             row.dentry_pointer = Some(format!("{:?}", path.dentry));
         }
-        if self.is_full() || !self.show.filter.lets(&row) {
+        if !self.show.filter.lets(&row) {
             self.summary.hide(&row);
             return Ok(());
         }
