@@ -42,8 +42,11 @@ pub(crate) fn static_binary(package: &str, bin: &str) -> Result<PathBuf> {
         ])
         .args(["--package", package, "--bin", bin, "--target-dir"])
         .arg(&target);
-    exec::run_shown(&mut cargo).with_context(|| format!("build {bin}"))?;
     let binary = target.join(TARGET).join("release").join(bin);
+    if !binary.exists() {
+        eprintln!("build: {bin}, static (a minute or two, once)");
+    }
+    exec::run_shown(&mut cargo).with_context(|| format!("build {bin}"))?;
     check_static(&binary)?;
     Ok(binary)
 }
