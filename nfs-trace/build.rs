@@ -36,8 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .output()?;
     if !output.status.success() {
         return Err(format!(
-            "failed to build the BPF programs (`cargo xtask setup` installs what this needs: \
-             bpf-linker and rust-src)\n{}",
+            "failed to build the BPF programs: `cargo xtask dist` and the other tasks install \
+             and find bpf-linker and rust-src; a plain cargo build needs both itself, \
+             bpf-linker on the PATH\n{}",
             String::from_utf8_lossy(&output.stderr)
         )
         .into());

@@ -62,6 +62,10 @@ pub const FLAG_MISSED_RETURN: u8 = 1 << 1;
 /// map of OPENs in flight was full. Whether it went to the server is unknown.
 pub const FLAG_UNJOINED: u8 = 1 << 2;
 
+/// [`RecordHeader::flags`]: inside the call that returns, another's return was never
+/// seen: a step of the path is missing.
+pub const FLAG_MISSED_INSIDE: u8 = 1 << 3;
+
 /// Starts every record. 32 bytes.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -228,7 +228,7 @@ impl Attached {
 }
 
 /// Times that the kernel did not run a program because another was running on that CPU
-/// (recursion_misses of its fdinfo, 5.12 and later; kprobes count since 6.7).
+/// (recursion_misses of its fdinfo, where the kernel has it).
 fn skipped(program: &Program) -> Option<u64> {
     let fd = program.fd().ok()?.as_fd().as_raw_fd();
     let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;

@@ -85,6 +85,7 @@ fn stamp(header: RecordHeader) -> Stamp {
         dev: header.dev,
         first: header.flags & abi::FLAG_FIRST != 0,
         missed_return: header.flags & abi::FLAG_MISSED_RETURN != 0,
+        missed_inside: header.flags & abi::FLAG_MISSED_INSIDE != 0,
         unjoined: header.flags & abi::FLAG_UNJOINED != 0,
     }
 }

@@ -42,6 +42,8 @@ pub struct Stamp {
     pub first: bool,
     /// An earlier call's return was never seen.
     pub missed_return: bool,
+    /// A call inside the one that returns came back unseen.
+    pub missed_inside: bool,
     /// The OPEN could not be joined with its reply.
     pub unjoined: bool,
 }

@@ -16,7 +16,7 @@ use super::{
     maps::{STACKS, armed, count},
     names::ensure_named,
     thread::{
-        ATOMIC_OPEN, FILE_OPEN, Thread, current_or_new, enter, inside, missed, wanted, wanted_dev,
+        ATOMIC_OPEN, FILE_OPEN, Thread, current_or_new, enter, inside, leave, wanted, wanted_dev,
     },
 };
 
@@ -133,12 +133,7 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
         }
         return None;
     };
-    count(id, |counters| counters.paired += 1);
-    if thread.active != call {
-        // A return inside was missed; user space sees that a task is not there.
-        missed(thread, thread.active & !call);
-    }
-    thread.active = 0;
+    leave(id, thread, call);
     let ret: i32 = ctx.ret();
     let dentry = thread.open_dentry;
     let mut fileid = thread.open_fileid;

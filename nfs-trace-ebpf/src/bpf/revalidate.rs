@@ -20,7 +20,7 @@ use super::{
     kread::{dev_of_dentry, read},
     maps::{armed, count},
     names::ensure_named,
-    thread::{REVALIDATE, current_or_new, enter, inside, wanted, wanted_dev},
+    thread::{REVALIDATE, current_or_new, enter, inside, leave, wanted, wanted_dev},
 };
 
 /// File type bits of i_mode and the value for a regular file (include/uapi/linux/stat.h).
@@ -99,8 +99,7 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
     armed()?;
     count(Id::RevalidateOut, |counters| counters.hits += 1);
     let thread = inside(REVALIDATE)?;
-    thread.active &= !REVALIDATE;
-    count(Id::RevalidateOut, |counters| counters.paired += 1);
+    leave(Id::RevalidateOut, thread, REVALIDATE);
     let ret: i32 = ctx.ret();
     let dentry = thread.revalidate_dentry;
     if ret != -ECHILD {

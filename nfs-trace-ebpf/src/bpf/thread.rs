@@ -5,7 +5,7 @@
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use nfs_trace_ebpf::{
-    abi::{FLAG_FIRST, FLAG_MISSED_RETURN},
+    abi::{FLAG_FIRST, FLAG_MISSED_INSIDE, FLAG_MISSED_RETURN},
     config::{Config, FILTER_DEV, FILTER_TGID, FILTER_TID},
     probes::Id,
 };
@@ -109,6 +109,17 @@ pub(crate) fn enter(id: Id, thread: &mut Thread, call: u8) {
     }
     thread.active = call;
     count(id, |counters| counters.paired += 1);
+}
+
+/// Notes that the thread leaves `call`. A call inside that is still open ended unseen.
+#[inline(always)]
+pub(crate) fn leave(id: Id, thread: &mut Thread, call: u8) {
+    count(id, |counters| counters.paired += 1);
+    if thread.active != call {
+        thread.flags |= FLAG_MISSED_INSIDE;
+        missed(thread, thread.active & !call);
+    }
+    thread.active = 0;
 }
 
 /// Counts these calls as ended unseen: their kretprobes found no free instance.

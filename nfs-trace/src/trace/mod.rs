@@ -79,6 +79,10 @@ impl Tracer {
             thread.gap = Some(Gap::ReturnMissed);
         }
         thread.check_order(&stamp);
+        if stamp.missed_inside {
+            // The path goes on, a step of it is missing.
+            thread.gap = Some(Gap::ReturnMissed);
+        }
         match fact {
             Fact::Name {
                 dentry,

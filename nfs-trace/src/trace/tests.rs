@@ -11,6 +11,7 @@
 //! atomic F 0 tasks=1             the same, with noopen, dir (O_DIRECTORY)
 //! lose                           the thread's next record is lost
 //! missed                         the next record says that a return was missed
+//! inside                         the next record says that one was missed inside its call
 //! unjoined                       the next record says that an OPEN was not joined
 //! t2 ...                         by thread 2 (else thread 1)
 //! ```
@@ -29,6 +30,7 @@ struct Feed {
     /// Beginning of the first step inside a call that has not returned.
     inside: HashMap<u32, u64>,
     missed: bool,
+    missed_inside: bool,
     unjoined: bool,
     paths: Vec<OpenPath>,
 }
@@ -63,6 +65,7 @@ impl Feed {
             seqs: HashMap::new(),
             inside: HashMap::new(),
             missed: false,
+            missed_inside: false,
             unjoined: false,
             paths: Vec::new(),
         }
@@ -98,6 +101,10 @@ impl Feed {
             }
             "missed" => {
                 self.missed = true;
+                return;
+            }
+            "inside" => {
+                self.missed_inside = true;
                 return;
             }
             "unjoined" => {
@@ -162,6 +169,7 @@ impl Feed {
             dev: 53,
             first,
             missed_return: std::mem::take(&mut self.missed),
+            missed_inside: std::mem::take(&mut self.missed_inside),
             unjoined: std::mem::take(&mut self.unjoined),
         };
         *seq += 1;
@@ -432,6 +440,19 @@ fn a_missed_return_ends_what_was_pending() {
             "directory cached 0 ReturnMissed",
         ]
         .map(|line| line.strip_suffix(" claim").unwrap_or(line)),
+    );
+}
+
+#[test]
+fn a_return_missed_inside_a_call_marks_the_path_and_does_not_end_it() {
+    check(
+        "inside\n reval ref F 1 lookups=1\n task sent=1\n file F 0 tasks=1 upd=1",
+        &["lookup wire 0 opens=1 claim=0 ReturnMissed"],
+    );
+    check(
+        "reval rcu F -10\n inside\n reval ref F 1 lookups=1\n task sent=1\n \
+         file F 0 tasks=1 upd=1",
+        &["lookup wire 0 opens=1 claim=0 ReturnMissed"],
     );
 }
 
