@@ -10,6 +10,10 @@ pub enum Exit {
     Ok = 0,
     /// Something failed.
     Failure = 1,
+    /// `check`: an NFSv4 mount here is affected.
+    Affected = 2,
+    /// `check`: not enough was seen to say.
+    Inconclusive = 3,
     /// Wrong usage (EX_USAGE of sysexits.h).
     Usage = 64,
     /// This kernel or machine cannot (EX_UNAVAILABLE), with the remedy on stderr.

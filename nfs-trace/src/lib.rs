@@ -14,6 +14,7 @@
 
 pub mod attach;
 pub mod capture;
+pub mod check;
 pub mod cli;
 pub mod decode;
 pub mod event;

@@ -1,0 +1,4 @@
+//! `nfs-trace check`: is this kernel affected, per mount, with evidence.
+
+pub mod evidence;
+pub mod verdict;
