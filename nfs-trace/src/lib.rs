@@ -16,6 +16,7 @@ pub mod attach;
 pub mod capture;
 pub mod check;
 pub mod cli;
+pub mod clock;
 pub mod decode;
 pub mod event;
 pub mod exit;

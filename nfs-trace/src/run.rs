@@ -13,7 +13,6 @@ use anyhow::Context as _;
 use aya::maps::{MapData, RingBuf};
 use jiff::tz::TimeZone;
 use nfs_trace_ebpf::abi::ABI_VERSION;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     io::unix::AsyncFd,
     signal::unix::{SignalKind, signal},
@@ -24,6 +23,7 @@ use crate::{
     attach::{Attached, KernelFilters, Options},
     capture,
     cli::{Format, TraceArgs},
+    clock::{monotonic_ns, realtime_offset_ns},
     exit::{Exit, ExitError},
     filter::Filter,
     kernel::{Facts, layout::Layout, preflight, read_layout, symbols::AddressMap},
@@ -229,8 +229,6 @@ fn session(
     attached: &Attached,
     startup_ms: StartupMs,
 ) -> anyhow::Result<Session> {
-    let monotonic = nanoseconds(ClockId::Monotonic);
-    let offset = nanoseconds(ClockId::Realtime) - monotonic;
     Ok(Session {
         abi_version: ABI_VERSION,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -240,17 +238,10 @@ fn session(
         probes: attached.probes.clone(),
         lookup_flags: facts.lookup_flags,
         mounts: mounts::nfs4(mounts::read().context("failed to read /proc/self/mountinfo")?),
-        clock_offset_ns: offset,
-        armed_ns: u64::try_from(monotonic).context("the monotonic clock is before its start")?,
+        clock_offset_ns: realtime_offset_ns(),
+        armed_ns: monotonic_ns(),
         startup_ms,
     })
-}
-
-fn nanoseconds(clock: ClockId) -> i64 {
-    let now = clock_gettime(clock);
-    now.tv_sec
-        .saturating_mul(1_000_000_000)
-        .saturating_add(now.tv_nsec)
 }
 
 fn renderer(args: &TraceArgs) -> anyhow::Result<Box<dyn Render>> {

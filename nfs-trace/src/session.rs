@@ -52,11 +52,7 @@ impl Session {
     /// What the probes in place can tell apart.
     #[must_use]
     pub fn signals(&self) -> Signals {
-        let attached = |symbol: &str| self.probes.get(symbol).is_some_and(|it| it == ATTACHED);
-        Signals {
-            verifier_check: attached("nfs_check_verifier"),
-            verifier_set: attached("nfs_set_verifier"),
-        }
+        signals(&self.probes)
     }
 
     /// The mount of a super block; the first one where there are several.
@@ -65,5 +61,15 @@ impl Session {
         self.mounts
             .iter()
             .find(|mount| dev != 0 && mount.dev == dev)
+    }
+}
+
+/// What the probes in place (see [`Session::probes`]) can tell apart.
+#[must_use]
+pub fn signals(probes: &BTreeMap<String, String>) -> Signals {
+    let attached = |symbol: &str| probes.get(symbol).is_some_and(|it| it == ATTACHED);
+    Signals {
+        verifier_check: attached("nfs_check_verifier"),
+        verifier_set: attached("nfs_set_verifier"),
     }
 }

@@ -120,6 +120,20 @@ pub struct Lost {
     pub undecodable: u64,
 }
 
+impl KernelCounts {
+    /// What is missing, with the records that made no sense.
+    #[must_use]
+    pub fn lost(&self, undecodable: u64) -> Lost {
+        Lost {
+            records: self.records,
+            returns: self.returns,
+            skipped: self.skipped,
+            children: self.children,
+            undecodable,
+        }
+    }
+}
+
 impl Lost {
     /// Whether nothing was.
     #[must_use]
@@ -183,13 +197,7 @@ impl Summary {
             events: self.events,
             running_at_start: kernel.running_at_start,
             running_at_end: kernel.running_at_end,
-            lost: Lost {
-                records: kernel.records,
-                returns: kernel.returns,
-                skipped: kernel.skipped,
-                children: kernel.children,
-                undecodable: self.undecodable,
-            },
+            lost: kernel.lost(self.undecodable),
             programs: kernel.programs.clone(),
         }
     }
