@@ -1,4 +1,6 @@
 //! `nfs-trace check`: is this kernel affected, per mount, with evidence.
 
 pub mod evidence;
+pub mod selftest;
 pub mod verdict;
+pub mod watch;
