@@ -1,8 +1,10 @@
-//! Reads BTF, that of vmlinux and the split BTF of modules: member offsets and the
-//! positions of arguments. aya reads vmlinux only, and btf-rs is LGPL.
+//! Reads BTF, that of vmlinux and the split BTF of modules: member offsets, and the
+//! names and positions of arguments. aya reads vmlinux only, and btf-rs is LGPL.
 //!
 //! Format: Documentation/bpf/btf.rst. Split BTF goes on where its base ends, in type
 //! ids and in string offsets. Damaged input is an error, never a panic.
+
+use std::ffi::CStr;
 
 use thiserror::Error;
 
@@ -149,17 +151,27 @@ impl<'a> Btf<'a> {
         self.base.map_or(0, Btf::strings_end) + (self.strings.1 - self.strings.0)
     }
 
+    /// The strings from this offset on, to the end of the part that holds it.
+    fn strings_at(&self, offset: u32) -> Option<&[u8]> {
+        let below = self.base.map_or(0, Btf::strings_end);
+        match (offset as usize).checked_sub(below) {
+            Some(own) => self.bytes[self.strings.0..self.strings.1].get(own..),
+            None => self.base?.strings_at(offset),
+        }
+    }
+
     /// Whether the string at this offset is `text`.
     fn is(&self, offset: u32, text: &str) -> bool {
-        let below = self.base.map_or(0, Btf::strings_end);
-        let Some(own) = (offset as usize).checked_sub(below) else {
-            return self.base.is_some_and(|base| base.is(offset, text));
-        };
-        let all = &self.bytes[self.strings.0..self.strings.1];
-        let rest = all
-            .get(own..)
+        let rest = self
+            .strings_at(offset)
             .and_then(|found| found.strip_prefix(text.as_bytes()));
         rest.is_some_and(|rest| rest.first() == Some(&0))
+    }
+
+    /// The string at this offset.
+    fn string(&self, offset: u32) -> Option<String> {
+        let found = CStr::from_bytes_until_nul(self.strings_at(offset)?).ok()?;
+        Some(found.to_string_lossy().into_owned())
     }
 
     /// The types of one kind and name, own ones first. Modules of 6.18 and 7.3 hold
@@ -230,14 +242,27 @@ impl<'a> Btf<'a> {
         None
     }
 
+    /// The prototype of a function.
+    fn prototype(&self, function: &str) -> Option<(&Btf<'a>, Type)> {
+        let (home, function) = self.named(kind::FUNC, function)?;
+        home.get(function.size_or_type)
+            .filter(|(_, prototype)| prototype.kind == kind::FUNC_PROTO)
+    }
+
+    /// The names of a function's parameters, in order. Nothing if the function is not
+    /// there, as where the compiler kept it in parts or in its callers only.
+    #[must_use]
+    pub fn parameters(&self, function: &str) -> Option<Vec<String>> {
+        let (home, prototype) = self.prototype(function)?;
+        (0..prototype.vlen)
+            .map(|index| home.string(word(&home.bytes, prototype.tail + index * 8).ok()?))
+            .collect()
+    }
+
     /// Position of the first parameter of a function that points to this struct.
     #[must_use]
     pub fn pointer_parameter(&self, function: &str, structure: &str) -> Option<u32> {
-        let (home, function) = self.named(kind::FUNC, function)?;
-        let (home, prototype) = home.get(function.size_or_type)?;
-        if prototype.kind != kind::FUNC_PROTO {
-            return None;
-        }
+        let (home, prototype) = self.prototype(function)?;
         (0..prototype.vlen)
             .position(|index| {
                 let target = word(&home.bytes, prototype.tail + index * 8 + 4)

@@ -34,7 +34,7 @@ pub struct Facts {
     pub kprobe_pmu: bool,
     /// Where tracefs is mounted.
     pub tracefs: Option<PathBuf>,
-    /// The functions of the table of probes that this kernel has.
+    /// Of the table of probes and of [`symbols::TELLING`], the functions that this kernel has.
     pub symbols: Symbols,
     /// LOOKUP_* numbers.
     pub lookup_flags: LookupFlags,
@@ -70,6 +70,7 @@ impl Facts {
             PROBES
                 .iter()
                 .any(|probe| probe.symbol == name || probe.fallbacks.contains(&name))
+                || symbols::is_telling(name)
         });
         Self {
             capabilities: fs::read_to_string("/proc/self/status")
@@ -115,18 +116,39 @@ impl Facts {
 /// may be built in, so vmlinux answers for them.
 #[must_use]
 pub fn read_layout() -> Layout {
-    let bytes = |name: &str| fs::read(Path::new("/sys/kernel/btf").join(name)).ok();
-    let vmlinux = bytes("vmlinux").and_then(|bytes| Btf::parse(bytes).ok());
-    let Some(vmlinux) = vmlinux else {
+    let Some(vmlinux) = vmlinux_btf() else {
         return layout::read(&Sources::default());
     };
-    let module = |name| bytes(name).and_then(|bytes| Btf::parse_split(bytes, &vmlinux).ok());
-    let (nfs, nfsv4) = (module("nfs"), module("nfsv4"));
+    let (nfs, nfsv4) = (module_btf("nfs", &vmlinux), module_btf("nfsv4", &vmlinux));
     layout::read(&Sources {
         vmlinux: Some(&vmlinux),
         nfs: nfs.as_ref().or(Some(&vmlinux)),
         nfsv4: nfsv4.as_ref().or(Some(&vmlinux)),
     })
+}
+
+/// The names of a function's parameters, from the running kernel's BTF: that of the module,
+/// or of vmlinux where the module is built in. Nothing if there is no BTF or it has no such
+/// function.
+#[must_use]
+pub fn parameters(module: &str, function: &str) -> Option<Vec<String>> {
+    let vmlinux = vmlinux_btf()?;
+    module_btf(module, &vmlinux)
+        .as_ref()
+        .unwrap_or(&vmlinux)
+        .parameters(function)
+}
+
+fn vmlinux_btf() -> Option<Btf<'static>> {
+    Btf::parse(btf_bytes("vmlinux")?).ok()
+}
+
+fn module_btf<'a>(name: &str, vmlinux: &'a Btf<'a>) -> Option<Btf<'a>> {
+    Btf::parse_split(btf_bytes(name)?, vmlinux).ok()
+}
+
+fn btf_bytes(name: &str) -> Option<Vec<u8>> {
+    fs::read(Path::new("/sys/kernel/btf").join(name)).ok()
 }
 
 /// `6.1.0-56-amd64` -> (6, 1)

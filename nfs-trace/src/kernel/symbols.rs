@@ -3,6 +3,16 @@
 
 use std::{collections::HashMap, fs, io};
 
+/// Functions that are never probed, and whose being there tells which fixes a kernel has.
+/// All came with 5ceb9d7fdaaf and c7944ebb9ce9 (4.20, fs/nfs/dir.c).
+pub const TELLING: &[&str] = &["nfs_lookup_revalidate_dentry", "nfs4_do_lookup_revalidate"];
+
+/// Whether this is one of [`TELLING`], or was made of one.
+#[must_use]
+pub fn is_telling(symbol: &str) -> bool {
+    TELLING.iter().any(|name| is_made_of(symbol, name))
+}
+
 /// Where a function lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Symbol {
@@ -16,6 +26,7 @@ pub struct Symbol {
 #[derive(Debug, Clone, Default)]
 pub struct Symbols {
     found: HashMap<String, Symbol>,
+    readable: bool,
 }
 
 impl Symbols {
@@ -30,13 +41,13 @@ impl Symbols {
     /// The same from text.
     #[must_use]
     pub fn parse(text: &str, wanted: impl Fn(&str) -> bool) -> Self {
-        let found = text
-            .lines()
-            .filter_map(line)
+        let mut functions = text.lines().filter_map(line).peekable();
+        let readable = functions.peek().is_some();
+        let found = functions
             .filter(|(name, _)| wanted(name))
             .map(|(name, symbol)| (name.to_string(), symbol))
             .collect();
-        Self { found }
+        Self { found, readable }
     }
 
     /// The function of exactly this name.
@@ -44,6 +55,31 @@ impl Symbols {
     pub fn get(&self, name: &str) -> Option<&Symbol> {
         self.found.get(name)
     }
+
+    /// The function of this name, or one that the compiler made of it (see [`is_made_of`]).
+    #[must_use]
+    pub fn made_of(&self, name: &str) -> Option<&str> {
+        let names = self.found.keys().map(String::as_str);
+        // The shortest, so that the same one is named each time: the function itself.
+        names
+            .filter(|symbol| is_made_of(symbol, name))
+            .min_by_key(|symbol| (symbol.len(), *symbol))
+    }
+
+    /// Whether there was any function, wanted or not. If not, kallsyms tells nothing.
+    #[must_use]
+    pub fn readable(&self) -> bool {
+        self.readable
+    }
+}
+
+/// Whether `symbol` is the function `name`, or what the compiler made of it:
+/// `name.constprop.0`, `name.isra.0`, `name.part.0`, `name.cold`.
+#[must_use]
+pub fn is_made_of(symbol: &str, name: &str) -> bool {
+    symbol
+        .strip_prefix(name)
+        .is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('.'))
 }
 
 /// `ffffffffc0a01230 t nfs4_file_open\t[nfsv4]`; functions only.
@@ -132,6 +168,22 @@ mod tests {
         assert_eq!(symbols.get("some_data"), None, "data is no function");
         assert_eq!(symbols.get("vfs_open"), None, "not asked for");
         assert_eq!(symbols.get("nfs4_file"), None);
+    }
+
+    #[test]
+    fn what_the_compiler_made_of_a_function_is_found() {
+        let symbols = Symbols::parse(TEXT, |_| true);
+        assert_eq!(symbols.made_of("nfs4_file_open"), Some("nfs4_file_open"));
+        let cold = Symbols::parse(TEXT, |name| name.ends_with(".cold"));
+        assert_eq!(cold.made_of("nfs4_file_open"), Some("nfs4_file_open.cold"));
+        assert_eq!(symbols.made_of("nfs4_file"), None);
+    }
+
+    #[test]
+    fn an_unreadable_kallsyms_differs_from_one_without_the_function() {
+        assert!(!Symbols::default().readable());
+        assert!(!Symbols::parse("0000000000000000 d data\n", |_| true).readable());
+        assert!(Symbols::parse(TEXT, |_| false).readable());
     }
 
     #[test]

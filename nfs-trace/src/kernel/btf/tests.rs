@@ -107,6 +107,12 @@ fn a_module_builds_on_its_base() {
     );
     assert_eq!(module.pointer_parameter("other", "dentry"), None);
     assert_eq!(
+        module.parameters("nfs4_lookup_revalidate").unwrap(),
+        ["flags", "dentry_arg"]
+    );
+    assert_eq!(module.parameters("other"), None);
+    assert_eq!(module.parameters("nfs_thing"), None, "a struct has none");
+    assert_eq!(
         module.member_offset("nfs_thing", "inner.d_name.len"),
         Some(24)
     );
@@ -115,6 +121,36 @@ fn a_module_builds_on_its_base() {
         Some(0),
         "base types are reached"
     );
+}
+
+#[test]
+fn parameters_are_read_where_the_function_is() {
+    let mut base = base();
+    // 9 prototype (state, mode); 10 its function; 11 an empty prototype; 12 its function;
+    // 13 a function whose type is no prototype
+    let (state, mode) = (base.text("state"), base.text("mode"));
+    base.item("", 13, 2, 1, &[state, 7, mode, 1]);
+    base.item("can_open_cached", 12, 0, 9, &[]);
+    base.item("", 13, 0, 1, &[]);
+    base.item("nothing", 12, 0, 11, &[]);
+    base.item("odd", 12, 0, 1, &[]);
+    let root = Btf::parse(base.bytes()).unwrap();
+    // 14 prototype whose first name lies in the base; 15 the function of the same name
+    let mut w = Writer::new(base.strings.len() as u32);
+    let claim = w.text("claim");
+    w.item("", 13, 2, 1, &[state, 7, claim, 1]);
+    w.item("can_open_cached", 12, 0, 14, &[]);
+    let module = Btf::parse_split(w.bytes(), &root).unwrap();
+    assert_eq!(
+        root.parameters("can_open_cached").unwrap(),
+        ["state", "mode"]
+    );
+    assert_eq!(
+        module.parameters("can_open_cached").unwrap(),
+        ["state", "claim"]
+    );
+    assert_eq!(module.parameters("nothing").unwrap(), [""; 0]);
+    assert_eq!(root.parameters("odd"), None, "its type is no prototype");
 }
 
 #[test]
@@ -133,7 +169,11 @@ fn bit_fields_have_no_offset() {
 /// but no panic.
 #[test]
 fn damage_is_never_a_panic() {
-    let bytes = base().bytes();
+    let mut base = base();
+    let name = base.text("name of a parameter");
+    base.item("", 13, 2, 1, &[name, 7, name, 1]);
+    base.item("f", 12, 0, 9, &[]);
+    let bytes = base.bytes();
     for len in 0..bytes.len() {
         assert!(Btf::parse(bytes[..len].to_vec()).is_err(), "cut at {len}");
     }
@@ -144,6 +184,7 @@ fn damage_is_never_a_panic() {
             if let Ok(btf) = Btf::parse(bytes) {
                 let _ = btf.member_offset("dentry", "d_name.len");
                 let _ = btf.pointer_parameter("f", "dentry");
+                let _ = btf.parameters("f");
             }
         }
     }
