@@ -2,5 +2,6 @@
 
 pub mod evidence;
 pub mod selftest;
+pub mod image;
 pub mod verdict;
 pub mod watch;
