@@ -3,5 +3,6 @@
 pub mod evidence;
 pub mod selftest;
 pub mod image;
+pub mod release;
 pub mod verdict;
 pub mod watch;
