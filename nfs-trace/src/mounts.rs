@@ -51,13 +51,8 @@ pub fn holding(mounts: &[Mount], path: &Path) -> anyhow::Result<Mount> {
     let real = path
         .canonicalize()
         .with_context(|| format!("failed to find the mount of `{}`", path.display()))?;
-    // The last one mounted covers earlier ones at the same place.
-    let mount = mounts
-        .iter()
-        .rev()
-        .filter(|mount| real.starts_with(&mount.point))
-        .max_by_key(|mount| mount.point.components().count())
-        .with_context(|| format!("no mount holds `{}`", path.display()))?;
+    let mount =
+        covering(mounts, &real).with_context(|| format!("no mount holds `{}`", path.display()))?;
     if mount.nfs_version.is_some() {
         return Ok(mount.clone());
     }
@@ -78,9 +73,19 @@ pub fn holding(mounts: &[Mount], path: &Path) -> anyhow::Result<Mount> {
     );
 }
 
+/// The mount that a path without links is on; none of the paths is looked up.
+#[must_use]
+pub fn covering<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    mounts
+        .iter()
+        .filter(|mount| path.starts_with(&mount.point))
+        // Of several at the same place this takes the last: it covers the others.
+        .max_by_key(|mount| mount.point.components().count())
+}
+
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`,
 /// see proc_pid_mountinfo(5).
-fn parse(line: &str) -> Option<Mount> {
+pub(crate) fn parse(line: &str) -> Option<Mount> {
     let (before, after) = line.split_once(" - ")?;
     let mut before = before.split(' ').skip(2);
     let (major, minor) = before.next()?.split_once(':')?;
@@ -182,5 +187,21 @@ mod tests {
             error,
             "`/` is on ext4, not NFSv4; the NFSv4 mounts here are: /mnt/x"
         );
+    }
+
+    /// As autofs has it: its own mount point is covered by what it mounts there.
+    #[test]
+    fn the_last_mount_at_a_place_covers_the_others() {
+        let mounts = [
+            "1 0 8:1 / / rw - ext4 /dev/sda1 rw",
+            "2 1 0:40 / /home rw - autofs systemd-1 rw",
+            "3 2 0:53 / /home rw - nfs4 s:/ rw,vers=4.2",
+            "4 3 0:54 / /home/x rw - nfs4 t:/ rw,vers=4.2",
+        ]
+        .map(|line| parse(line).unwrap());
+        let dev = |path: &str| covering(&mounts, Path::new(path)).unwrap().dev;
+        assert_eq!(dev("/home/a/b"), 53);
+        assert_eq!(dev("/home/x"), 54);
+        assert_eq!(dev("/homework"), 8 << 20 | 1);
     }
 }
