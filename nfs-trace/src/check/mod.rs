@@ -4,5 +4,6 @@ pub mod evidence;
 pub mod selftest;
 pub mod image;
 pub mod release;
+pub mod holders;
 pub mod verdict;
 pub mod watch;
