@@ -114,8 +114,14 @@ pub struct Revalidate {
     pub lookups: u8,
     /// One of `DENTRY_*`.
     pub dentry_kind: u8,
+    /// 1 if nfs_lookup_verify_inode was called, where it is probed. This byte was reserved
+    /// and 0 before, which it also is without the probe, and a recording names its probes:
+    /// old recordings mean what they meant, so [`ABI_VERSION`] stays.
+    pub inode_checks: u8,
     /// Always 0.
-    pub reserved: u32,
+    pub reserved: u8,
+    /// Always 0.
+    pub reserved2: u16,
 }
 
 /// One LOOKUP inside an open path. 8 bytes.
@@ -208,6 +214,7 @@ const _: () = {
     assert!(size_of::<Revalidate>() == 24);
     assert!(offset_of!(Revalidate, ret) == 12);
     assert!(offset_of!(Revalidate, dentry_kind) == 19);
+    assert!(offset_of!(Revalidate, inode_checks) == 20);
     assert!(size_of::<Lookup>() == 8);
     assert!(size_of::<OpenTask>() == 24);
     assert!(offset_of!(OpenTask, ret) == 16);

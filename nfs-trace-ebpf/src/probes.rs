@@ -20,6 +20,9 @@ pub enum Need {
     Required,
     /// Without it one word of the answer becomes "unknown".
     Helpful,
+    /// A sign that no word of a trace needs and that is not for free: it is attached only
+    /// where details are asked for, which `check` does.
+    Detail,
 }
 
 /// One row: a program and the kernel function it belongs to.
@@ -36,10 +39,18 @@ pub struct Probe {
     pub module: &'static str,
     /// Entry or return.
     pub at: At,
-    /// Required or helpful.
+    /// How much depends on it.
     pub need: Need,
     /// What cannot be told without it.
     pub tells: &'static str,
+}
+
+impl Probe {
+    /// Whether it is to be attached, `detail` being asked for or not.
+    #[must_use]
+    pub fn asked_for(&self, detail: bool) -> bool {
+        detail || self.need != Need::Detail
+    }
 }
 
 macro_rules! probes {
@@ -103,6 +114,8 @@ probes! {
         "name check: accepted from directory";
     VerifierSet: "nfst_verf_set", "nfs_set_verifier", "nfs", Entry, Helpful,
         "name check: accepted from delegated";
+    InodeCheck: "nfst_verf_inode", "nfs_lookup_verify_inode", "nfs", Entry, Detail,
+        "v4.1 and later: an old name check from the fixed one (only `check` attaches it)";
 }
 
 /// Number of entries in the map of counters.

@@ -21,7 +21,7 @@ use nfs_trace_ebpf::{
     config::{
         ABSENT, CONFIG_SIZE, COUNTERS_SIZE, Config, Counters, FILTER_DEV, FILTER_TGID, FILTER_TID,
     },
-    probes::{At, EXIT, FORK, Id, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES},
+    probes::{At, EXIT, FORK, Id, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES, Probe},
 };
 use rustix::io::Errno;
 use zerocopy::{FromBytes, IntoBytes};
@@ -51,12 +51,15 @@ pub struct Options {
     pub buffer: u32,
     /// Take kernel stacks.
     pub stacks: bool,
+    /// Attach the rows of [`Need::Detail`] too.
+    pub detail: bool,
 }
 
 /// The programs in place.
 pub struct Attached {
     ebpf: Ebpf,
     config: Config,
+    detail: bool,
     log: EbpfLogger<&'static dyn log::Log>,
     /// Probed symbol -> [`ATTACHED`], or why not.
     pub probes: BTreeMap<String, String>,
@@ -88,8 +91,8 @@ impl Attached {
             .load(object)
             .map_err(|error| refused("the maps", error))?;
         let log = EbpfLogger::init(&mut ebpf).context("failed to open the programs' log")?;
-        let verify = load_programs(&mut ebpf, facts)?;
-        let probes = attach_probes(&mut ebpf, facts)?;
+        let verify = load_programs(&mut ebpf, facts, options.detail)?;
+        let probes = attach_probes(&mut ebpf, facts, options.detail)?;
         // Without tracefs it cannot be: returns that are missed of threads that end then
         // count as still running.
         if facts.tracefs.is_some() {
@@ -112,6 +115,7 @@ impl Attached {
         Ok(Self {
             ebpf,
             config,
+            detail: options.detail,
             log,
             probes,
             verify,
@@ -191,7 +195,8 @@ impl Attached {
             ..KernelCounts::default()
         };
         let (mut running, mut returned) = (0_u64, 0);
-        for (index, probe) in (0..).zip(PROBES) {
+        let rows = (0..).zip(PROBES);
+        for (index, probe) in rows.filter(|(_, probe)| probe.asked_for(self.detail)) {
             let sum = read(index)?;
             counts.records += sum.lost;
             match probe.at {
@@ -253,9 +258,10 @@ fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
 }
 
 /// Loads every program that has a symbol to go to; returns what that took.
-fn load_programs(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<Duration> {
+fn load_programs(ebpf: &mut Ebpf, facts: &Facts, detail: bool) -> anyhow::Result<Duration> {
     let start = Instant::now();
-    for probe in PROBES.iter().filter(|probe| facts.resolve(probe).is_some()) {
+    let there = |probe: &&Probe| probe.asked_for(detail) && facts.resolve(probe).is_some();
+    for probe in PROBES.iter().filter(there) {
         kprobe(ebpf, probe.program)?
             .load()
             .map_err(|error| refused(&format!("the program {}", probe.program), error))?;
@@ -279,9 +285,13 @@ fn kprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut KProbe> 
     Ok(program.try_into()?)
 }
 
-fn attach_probes(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<BTreeMap<String, String>> {
+fn attach_probes(
+    ebpf: &mut Ebpf,
+    facts: &Facts,
+    detail: bool,
+) -> anyhow::Result<BTreeMap<String, String>> {
     let mut states: BTreeMap<String, String> = BTreeMap::new();
-    for probe in PROBES {
+    for probe in PROBES.iter().filter(|probe| probe.asked_for(detail)) {
         let Some(symbol) = facts.resolve(probe) else {
             states.insert(
                 probe.symbol.into(),

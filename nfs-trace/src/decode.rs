@@ -104,6 +104,7 @@ fn revalidate(record: abi::Revalidate, lookup: LookupFlags) -> Revalidate {
         ret: record.ret,
         verifier_checked: record.verifier_checks != 0,
         verifier_set: record.verifier_sets != 0,
+        inode_checked: record.inode_checks != 0,
         lookups: record.lookups,
         kind: match record.dentry_kind {
             abi::DENTRY_POSITIVE => DentryKind::Positive,

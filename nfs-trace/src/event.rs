@@ -85,6 +85,8 @@ pub struct Revalidate {
     pub verifier_checked: bool,
     /// nfs_set_verifier was called.
     pub verifier_set: bool,
+    /// nfs_lookup_verify_inode was called; `false` says nothing where it is not probed.
+    pub inode_checked: bool,
     /// LOOKUPs sent.
     pub lookups: u8,
     /// Positive or negative.

@@ -78,6 +78,7 @@ pub fn run(format: Format) -> anyhow::Result<Exit> {
                     need: match probe.need {
                         Need::Required => "required",
                         Need::Helpful => "helpful",
+                        Need::Detail => "detail",
                     },
                     tells: probe.tells,
                     found,

@@ -116,6 +116,7 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
     let options = Options {
         buffer: args.buffer * 1024,
         stacks: args.stack,
+        detail: false,
     };
     let mut attached = Attached::new(&facts, &layout, &filters, &options)?;
     let mut ring = poll::ring(attached.take_ring()?).context("failed to poll the ring buffer")?;

@@ -71,5 +71,6 @@ pub fn signals(probes: &BTreeMap<String, String>) -> Signals {
     Signals {
         verifier_check: attached("nfs_check_verifier"),
         verifier_set: attached("nfs_set_verifier"),
+        inode_check: attached("nfs_lookup_verify_inode"),
     }
 }

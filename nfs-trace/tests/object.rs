@@ -44,6 +44,18 @@ fn every_row_has_its_program_and_every_program_its_row() {
     assert_eq!(in_object, in_table);
 }
 
+/// nfs_lookup_verify_inode runs for every component of every path: no cost for a trace.
+#[test]
+fn what_is_not_asked_for_is_the_check_of_the_inode_alone() {
+    let left_out: Vec<_> = PROBES
+        .iter()
+        .filter(|probe| !probe.asked_for(false))
+        .map(|probe| probe.symbol)
+        .collect();
+    assert_eq!(left_out, ["nfs_lookup_verify_inode"]);
+    assert!(PROBES.iter().all(|probe| probe.asked_for(true)));
+}
+
 #[test]
 fn the_kernels_list_of_programs_shows_whole_names() {
     for (program, _) in functions(&object::File::parse(&*bytes()).expect("an ELF file")) {

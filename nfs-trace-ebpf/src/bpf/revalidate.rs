@@ -1,4 +1,4 @@
-//! nfs4_lookup_revalidate, and the two helpers that tell how it decided.
+//! nfs4_lookup_revalidate, and the helpers that tell how it decided.
 //!
 //! It runs for every component of every path, so the first test throws away what is
 //! no open of a file: LOOKUP_OPEN is set for the last component only.
@@ -67,6 +67,7 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
     thread.verifier_checks = 0;
     thread.verifier_sets = 0;
     thread.lookups = 0;
+    thread.inode_checks = 0;
     thread.revalidate_start = now();
     ensure_named(ctx, config, thread, dentry)
 }
@@ -113,7 +114,9 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
         verifier_sets: thread.verifier_sets,
         lookups: thread.lookups,
         dentry_kind: thread.dentry_kind,
+        inode_checks: thread.inode_checks,
         reserved: 0,
+        reserved2: 0,
     };
     let start = thread.revalidate_start;
     emit(
@@ -143,6 +146,17 @@ fn nfst_verf_set(_ctx: ProbeContext) -> u32 {
         count(Id::VerifierSet, |counters| counters.hits += 1);
         if let Some(thread) = inside(REVALIDATE) {
             thread.verifier_sets = 1;
+        }
+    }
+    0
+}
+
+#[kprobe]
+fn nfst_verf_inode(_ctx: ProbeContext) -> u32 {
+    if armed().is_some() {
+        count(Id::InodeCheck, |counters| counters.hits += 1);
+        if let Some(thread) = inside(REVALIDATE) {
+            thread.inode_checks = 1;
         }
     }
     0

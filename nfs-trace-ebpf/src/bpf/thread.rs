@@ -63,7 +63,7 @@ pub(crate) struct Thread {
     pub(crate) tasks: u8,
     pub(crate) stateid_updates: u8,
     pub(crate) claim: u8,
-    pub(crate) reserved: u8,
+    pub(crate) inode_checks: u8,
 }
 
 /// The tid of the thread that runs this program.

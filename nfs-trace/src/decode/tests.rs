@@ -93,7 +93,9 @@ fn the_walk_follows_the_kernels_own_numbers() {
             verifier_sets: 0,
             lookups: 0,
             dentry_kind: abi::DENTRY_NEGATIVE,
+            inode_checks: 0,
             reserved: 0,
+            reserved2: 0,
         };
         bytes.extend_from_slice(payload.as_bytes());
         match decode(&bytes, lookup).unwrap().fact {
@@ -110,6 +112,26 @@ fn the_walk_follows_the_kernels_own_numbers() {
     assert_eq!(walk(1 << 16 | 1 << 8, LookupFlags::SINCE_6_15), Walk::Rcu);
     assert_eq!(walk(1 << 16, LookupFlags::SINCE_6_15), Walk::Ref);
     assert_eq!(walk(1 << 16 | 1 << 7, LookupFlags::SINCE_6_15), Walk::Reval);
+}
+
+/// Exercises the byte that took a place of the reserved ones: a record of before has 0 there.
+#[test]
+fn the_inode_check_is_the_first_byte_that_was_reserved() {
+    let inode_checked = |reserved: [u8; 4]| {
+        let mut bytes = header(RecordKind::Revalidate as u8);
+        bytes.extend_from_slice(&[0; 20]);
+        bytes.extend_from_slice(&reserved);
+        match decode(&bytes, LookupFlags::BEFORE_6_15).unwrap().fact {
+            Fact::Revalidate(call) => {
+                assert!(!call.verifier_checked && !call.verifier_set);
+                call.inode_checked
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(!inode_checked([0; 4]));
+    assert!(inode_checked([1, 0, 0, 0]));
+    assert!(!inode_checked([0, 1, 1, 1]));
 }
 
 #[test]

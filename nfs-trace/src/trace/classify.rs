@@ -11,6 +11,8 @@ pub struct Signals {
     pub verifier_check: bool,
     /// nfs_set_verifier is probed.
     pub verifier_set: bool,
+    /// nfs_lookup_verify_inode is probed.
+    pub inode_check: bool,
 }
 
 /// What vouched for the dentry, from the attempt's last revalidation.
@@ -74,6 +76,7 @@ mod tests {
     const ALL: Signals = Signals {
         verifier_check: true,
         verifier_set: true,
+        inode_check: true,
     };
 
     fn call(ret: i32) -> Revalidate {
@@ -84,6 +87,7 @@ mod tests {
             ret,
             verifier_checked: false,
             verifier_set: false,
+            inode_checked: false,
             lookups: 0,
             kind: DentryKind::Positive,
         }

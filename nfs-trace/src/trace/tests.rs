@@ -3,8 +3,8 @@
 //! ```text
 //! name F root/file               F is called so (dentries are capitals)
 //! reval rcu F 1 dir              walk, dentry, return value, signs:
-//!                                dir (verifier checked), set (verifier set), neg, lookups=N,
-//!                                create (the open has O_CREAT)
+//!                                dir (verifier checked), set (verifier set), inode (inode
+//!                                checked), neg, lookups=N, create (the open has O_CREAT)
 //! lookup 0                       return value
 //! task sent=1 claim=0            what was sent, claim, ret=N
 //! file F 0 tasks=1 upd=1         dentry, return value, tasks inside, stateid updates
@@ -58,6 +58,7 @@ impl Feed {
         let signals = Signals {
             verifier_check: true,
             verifier_set: true,
+            inode_check: true,
         };
         Self {
             tracer: Tracer::new(signals, 0),
@@ -132,6 +133,7 @@ impl Feed {
                 creates: has("create"),
                 verifier_checked: has("dir"),
                 verifier_set: has("set"),
+                inode_checked: has("inode"),
                 lookups: value(&words, "lookups"),
                 kind: if has("neg") {
                     DentryKind::Negative
