@@ -312,6 +312,7 @@ impl Tracer {
             fileid: last.and_then(|last| last.open.fileid),
             flags: last.and_then(|last| last.open.flags),
             name_check: classify::name_check(revalidation.as_ref(), self.signals),
+            revalidation,
             open_path,
             claim: last.and_then(|last| {
                 last.tasks

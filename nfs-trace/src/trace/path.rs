@@ -153,6 +153,9 @@ pub struct OpenPath {
     pub flags: Option<u32>,
     /// What vouched for the dentry.
     pub name_check: NameCheck,
+    /// The revalidation that `name_check` follows from: the last one of the attempt that
+    /// decided, if there was one.
+    pub revalidation: Option<Revalidate>,
     /// What vouched for the file.
     pub open_path: PathWord,
     /// enum open_claim_type4 of the OPEN that decided, if one was sent.

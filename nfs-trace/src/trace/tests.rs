@@ -211,6 +211,9 @@ fn show(path: &OpenPath) -> String {
     if let Some(claim) = path.claim {
         text.push_str(&format!(" claim={claim}"));
     }
+    if path.revalidation.is_some_and(|call| call.inode_checked) {
+        text.push_str(" inode");
+    }
     for gap in &path.gaps {
         text.push_str(&format!(" {gap:?}"));
     }
@@ -290,6 +293,25 @@ fn a_retry_that_goes_stale_again_ends_the_path_with_estale() {
         "reval ref F 1 dir\n task sent=1\n file F -518 tasks=1\n \
          reval reval F 1 lookups=1\n task sent=1\n file F -518 tasks=1",
         &["lookup wire -116 opens=2 stale=2 claim=0"],
+    );
+}
+
+/// The caller tells the fixes apart by it: a check of an attempt that decided nothing must
+/// not count.
+#[test]
+fn the_inode_check_is_that_of_the_attempt_that_decided() {
+    check(
+        "reval rcu F -10 inode\n reval ref F 1 dir inode\n task\n file F 0 tasks=1",
+        &["directory cached 0 inode"],
+    );
+    check(
+        "reval rcu F -10 inode\n reval ref F 1 dir\n task\n file F 0 tasks=1",
+        &["directory cached 0"],
+    );
+    check(
+        "name F file\n reval rcu F 1 dir inode\n task sent=1\n file F -518 tasks=1\n \
+         name G file\n task sent=1\n atomic G 0 tasks=1 upd=1",
+        &["none atomic 0 opens=2 stale=1 claim=0"],
     );
 }
 
