@@ -74,3 +74,65 @@ pub fn signals(probes: &BTreeMap<String, String>) -> Signals {
         inode_check: attached("nfs_lookup_verify_inode"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signals(probes: &[(&str, &str)]) -> Signals {
+        let probes = probes
+            .iter()
+            .map(|(symbol, state)| ((*symbol).into(), (*state).into()));
+        Session {
+            abi_version: 1,
+            version: String::new(),
+            kernel: String::new(),
+            transport: String::new(),
+            layout: String::new(),
+            probes: probes.collect(),
+            lookup_flags: LookupFlags::BEFORE_6_15,
+            mounts: Vec::new(),
+            clock_offset_ns: 0,
+            armed_ns: 0,
+            startup_ms: StartupMs::default(),
+        }
+        .signals()
+    }
+
+    #[test]
+    fn a_signal_is_there_only_with_its_probe_in_place() {
+        let none = Signals {
+            verifier_check: false,
+            verifier_set: false,
+            inode_check: false,
+        };
+        assert_eq!(signals(&[]), none);
+        let refused = ("nfs_lookup_verify_inode", "no such function in this kernel");
+        assert_eq!(signals(&[refused]), none);
+        for (symbol, expected) in [
+            (
+                "nfs_check_verifier",
+                Signals {
+                    verifier_check: true,
+                    ..none
+                },
+            ),
+            (
+                "nfs_set_verifier",
+                Signals {
+                    verifier_set: true,
+                    ..none
+                },
+            ),
+            (
+                "nfs_lookup_verify_inode",
+                Signals {
+                    inode_check: true,
+                    ..none
+                },
+            ),
+        ] {
+            assert_eq!(signals(&[(symbol, ATTACHED)]), expected, "{symbol}");
+        }
+    }
+}

@@ -83,6 +83,7 @@ fn path(start_ns: u64, open_path: PathWord) -> OpenPath {
         fileid: None,
         flags: None,
         name_check: NameCheck::Directory,
+        revalidation: None,
         open_path,
         claim: None,
         stale_retries: 0,
