@@ -2,6 +2,7 @@
 
 pub mod evidence;
 pub mod selftest;
+pub mod explain;
 pub mod image;
 pub mod release;
 pub mod holders;
