@@ -120,7 +120,7 @@ pub(crate) fn parse(line: &str) -> Option<Mount> {
 }
 
 /// Spaces and the like are written as `\040`.
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

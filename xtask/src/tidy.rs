@@ -17,7 +17,7 @@ const LINES_AT_MOST: usize = 400;
 const UNSAFE_IN: &[&str] = &["nfs-trace/src/poll.rs", "nfs-trace-ebpf/src/"];
 /// What the pure stages of nfs-trace know nothing of.
 const LIVE: &[&str] = &["aya::", "tokio::", "crate::attach", "crate::run", "std::fs"];
-/// Those stages: from a record's bytes to a row on its way out.
+/// Those stages: from a record's bytes to a row on its way out, and what `check` judges by.
 const PURE: &[&str] = &[
     "nfs-trace/src/decode.rs",
     "nfs-trace/src/event.rs",
@@ -28,6 +28,12 @@ const PURE: &[&str] = &[
     "nfs-trace/src/names.rs",
     "nfs-trace/src/render/",
     "nfs-trace/src/pipeline.rs",
+    "nfs-trace/src/check/evidence.rs",
+    "nfs-trace/src/check/explain.rs",
+    "nfs-trace/src/check/image.rs",
+    "nfs-trace/src/check/options.rs",
+    "nfs-trace/src/check/release",
+    "nfs-trace/src/check/verdict.rs",
 ];
 
 /// Check the house rules that no compiler checks

@@ -4,6 +4,7 @@ pub mod evidence;
 pub mod selftest;
 pub mod explain;
 pub mod image;
+pub mod options;
 pub mod release;
 pub mod holders;
 pub mod verdict;
