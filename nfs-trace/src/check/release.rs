@@ -73,7 +73,7 @@ impl Version {
     /// Tells them apart by `uname -r`, `uname -v` and, where these do not tell, by os-release,
     /// which in a container is not the kernel's.
     fn identify(release: &str, version: &str, os: &Os) -> Self {
-        let (base, suffix) = base(release);
+        let (base, suffix) = split_numbers(release);
         let of = |family, more: &[u32]| Self {
             family,
             numbers: [&base[..], more].concat(),
@@ -84,12 +84,12 @@ impl Version {
             let number = package.rsplit(':').next().unwrap_or(package);
             return Self {
                 family: Family::Debian,
-                numbers: self::base(number).0,
+                numbers: split_numbers(number).0,
                 patched: false,
             };
         }
         let build = suffix.trim_start_matches('-');
-        let (first, _) = self::base(build);
+        let (first, _) = split_numbers(build);
         let is_el = |name: &str| {
             let mut words = build.split('.');
             words.any(|word| word.split('_').next() == Some(name))
@@ -107,7 +107,7 @@ impl Version {
             }
         }
         if let Some(leap) = build.strip_prefix("lp") {
-            return of(Family::OpenSuse, &self::base(leap).0);
+            return of(Family::OpenSuse, &split_numbers(leap).0);
         }
         Self {
             patched: !suffix.is_empty() && !suffix.starts_with("-rc"),
@@ -139,7 +139,7 @@ impl Version {
 }
 
 /// The numbers that a version begins with, and the rest: `4.18.0`, `-147.el8.x86_64`.
-fn base(text: &str) -> (Vec<u32>, &str) {
+fn split_numbers(text: &str) -> (Vec<u32>, &str) {
     let end = text
         .find(|c: char| c != '.' && !c.is_ascii_digit())
         .unwrap_or(text.len());
