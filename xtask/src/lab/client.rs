@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
+use lab_contract::protocol::NfsVersion;
 
 use super::{
     devel::{self, Devel},
@@ -39,6 +40,12 @@ pub(crate) enum Client {
     WithoutBe189f7e,
     /// The same, and over v4.0 names are accepted unchecked
     WithoutSeries,
+    /// The first patch alone: an OPEN is always sent, but over v4.0 names are accepted unchecked
+    #[value(name = "be189f7e-only")]
+    Be189f7eOnly,
+    /// Made up: over v4.0 as without-be189f7e, else as stock (two mounts, one of them affected)
+    #[value(name = "affected-on-v40")]
+    AffectedOnV40,
 }
 
 impl Client {
@@ -47,6 +54,43 @@ impl Client {
             Client::Stock => "stock",
             Client::WithoutBe189f7e => "without-be189f7e",
             Client::WithoutSeries => "without-series",
+            Client::Be189f7eOnly => "be189f7e-only",
+            Client::AffectedOnV40 => "affected-on-v40",
+        }
+    }
+
+    /// The kernel series whose source there is a patch for. Every kernel has its own client.
+    pub(crate) fn patched_series(self) -> &'static [&'static str] {
+        match self {
+            Client::Stock => &[],
+            Client::WithoutBe189f7e | Client::WithoutSeries => &["6.1", "6.12"],
+            Client::Be189f7eOnly | Client::AffectedOnV40 => &["6.1"],
+        }
+    }
+
+    /// Whether an ordinary open of a file that is open may be answered with no OPEN.
+    pub(crate) fn is_affected(self, version: NfsVersion) -> bool {
+        match self {
+            Client::Stock | Client::Be189f7eOnly => false,
+            Client::WithoutBe189f7e | Client::WithoutSeries => true,
+            Client::AffectedOnV40 => version == NfsVersion::V40,
+        }
+    }
+
+    /// Whether the name of a regular file is accepted unchecked on open.
+    pub(crate) fn accepts_names(self, version: NfsVersion) -> bool {
+        match self {
+            Client::Stock | Client::WithoutBe189f7e | Client::AffectedOnV40 => false,
+            Client::WithoutSeries | Client::Be189f7eOnly => version == NfsVersion::V40,
+        }
+    }
+
+    /// Whether the check of a name on open refuses a regular file that it knows to have no link
+    /// left: the full revalidation does, and only before the series was it asked on open.
+    pub(crate) fn refuses_unlinked(self, version: NfsVersion) -> bool {
+        match self {
+            Client::Stock | Client::WithoutBe189f7e | Client::AffectedOnV40 => false,
+            Client::WithoutSeries | Client::Be189f7eOnly => version != NfsVersion::V40,
         }
     }
 }
@@ -60,13 +104,14 @@ pub(crate) fn build(kernel: &Kernel, client: Client) -> Result<Option<PathBuf>> 
         series, release, ..
     } = kernel;
     let name = client.name();
+    let patched = client.patched_series();
+    ensure!(
+        patched.contains(series),
+        "no client {name} for Linux {series}: xtask/patches has one for {} only",
+        patched.join(" and ")
+    );
     let patch = workspace::root().join(format!("xtask/patches/{series}/{name}.patch"));
-    let text = fs::read_to_string(&patch).with_context(|| {
-        format!(
-            "read {}: is there a client {name} for {series}?",
-            patch.display()
-        )
-    })?;
+    let text = cache::read(&patch)?;
     let _lock = cache::lock("clients")?;
     let dir = cache::root()?.join("clients").join(release).join(name);
     let devel = devel::fetch(kernel)?;
@@ -201,14 +246,15 @@ mod tests {
     }
 
     #[test]
-    fn every_patched_client_has_its_patch_and_its_name() {
+    fn patches_and_clients_belong_together() {
         for client in Client::value_variants() {
             let value = client.to_possible_value().unwrap();
             assert_eq!(value.get_name(), client.name());
-            for series in ["6.1", "6.12"] {
+            for series in ["5.10", "6.1", "6.12", "7"] {
                 let patch = format!("xtask/patches/{series}/{}.patch", client.name());
                 let exists = workspace::root().join(patch).exists();
-                assert_eq!(exists, *client != Client::Stock);
+                let promised = client.patched_series().contains(&series);
+                assert_eq!(exists, promised, "{} for {series}", client.name());
             }
         }
     }

@@ -21,7 +21,7 @@ use super::client::Client;
 pub(crate) type Counts = BTreeMap<String, u64>;
 
 /// What is certain of one scenario; what is not, is not judged.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) open_path: Option<Counts>,
     pub(crate) name_check: Option<Counts>,
@@ -72,19 +72,39 @@ fn to_counts(counts: &[(&str, u64)]) -> Counts {
         .collect()
 }
 
+/// What happens when the name of a held file is opened that means another file by now, or none.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// No OPEN is sent: the old file.
+    Cached,
+    /// The first OPEN by name is answered with the other file, or ENOENT: EOPENSTALE, and the name
+    /// is looked up and opened anew in one go.
+    ByName,
+    /// From v4.1 on the OPEN names the file, not the name: it finds the old file until the
+    /// directory's cached attributes expire. Old content is no sign of the bug; the path is.
+    ByHandle,
+    /// The same, but the answer to the first OPEN says that the file has no link left. The next
+    /// check of the name refuses it and has the directory looked at: a LOOKUP finds the truth.
+    ByHandleOnce,
+}
+
 /// The table.
 pub(crate) fn expected(scenario: &str, client: Client, version: NfsVersion) -> Expected {
-    let affected = client != Client::Stock;
-    let v40 = version == NfsVersion::V40;
+    let affected = client.is_affected(version);
     let none = Expected {
         never: (!affected).then_some("cached"),
         ..Expected::default()
     };
-    // Before the series, v4.0 asked nobody about the name.
-    let check = if client == Client::WithoutSeries && v40 {
+    let check = if client.accepts_names(version) {
         "accepted"
     } else {
         "directory"
+    };
+    let answer = match (affected, version) {
+        (true, _) => Answer::Cached,
+        (false, NfsVersion::V40) => Answer::ByName,
+        (false, _) if client.refuses_unlinked(version) => Answer::ByHandleOnce,
+        (false, _) => Answer::ByHandle,
     };
     match scenario {
         "preflight" => first_opens(none, PREFLIGHT_OPENS).reads(&[(PREFLIGHT_OPENS, "old")]),
@@ -97,11 +117,11 @@ pub(crate) fn expected(scenario: &str, client: Client, version: NfsVersion) -> E
         "truncate" => held(none, false, TRUNCATES),
         "other-mode" => held(none, false, OTHER_MODE_OPENS),
         "other-user" => held(none, false, OTHER_USER_OPENS).reads(&[(OTHER_USER_OPENS, "old")]),
-        "rename-over" => rename_over(none, affected, v40),
-        "unlinked" => unlinked(none, affected, v40),
+        "rename-over" => rename_over(none, answer, check),
+        "unlinked" => unlinked(none, answer),
         "removed" => removed(none),
-        "delegation" => delegation(none, affected, v40),
-        "git-gc" => git_gc(none, affected, v40),
+        "delegation" => delegation(none, answer),
+        "git-gc" => git_gc(none, answer),
         "storm" if affected => Expected {
             some: Some("cached"),
             ..none
@@ -131,31 +151,45 @@ fn held(none: Expected, cached: bool, count: u64) -> Expected {
         .opens_sent(1 + count)
 }
 
-fn rename_over(none: Expected, affected: bool, v40: bool) -> Expected {
-    let old = [(RENAME_OPENS, "old")];
-    if v40 && !affected {
-        // The first OPEN by name after the rename answers with the other file: EOPENSTALE, and the
-        // name is looked up and opened anew in one go.
-        return none
-            .paths(&[("atomic", 2), ("wire", RENAME_OPENS - 1)])
+fn rename_over(none: Expected, answer: Answer, check: &str) -> Expected {
+    let later = RENAME_OPENS - 1;
+    match answer {
+        Answer::ByName => none
+            .paths(&[("atomic", 2), ("wire", later)])
+            .names(&[("none", 2), (check, later)])
             .opens_sent(1 + 1 + RENAME_OPENS)
-            .reads(&[(RENAME_OPENS, "new")]);
+            .reads(&[(RENAME_OPENS, "new")]),
+        Answer::ByHandleOnce => none
+            .paths(&[("atomic", 2), ("wire", later)])
+            .names(&[("none", 1), (check, later), ("replaced", 1)])
+            .opens_sent(1 + RENAME_OPENS)
+            .reads(&[(1, "old"), (later, "new")]),
+        Answer::Cached | Answer::ByHandle => {
+            held(none, matches!(answer, Answer::Cached), RENAME_OPENS)
+                .names(&[("none", 1), (check, RENAME_OPENS)])
+                .reads(&[(RENAME_OPENS, "old")])
+        }
     }
-    // From v4.1 on the OPEN names the file, not the name: it finds the old file until the
-    // directory's cached attributes expire. Old content is no sign of the bug; the path is.
-    held(none, affected, RENAME_OPENS).reads(&old)
 }
 
-fn unlinked(none: Expected, affected: bool, v40: bool) -> Expected {
-    if v40 && !affected {
+fn unlinked(none: Expected, answer: Answer) -> Expected {
+    match answer {
         // OPEN by name, then the retry: twice ENOENT. The dentry is negative from there on, and
         // its directory vouches for that: no file, no OPEN.
-        return none
+        Answer::ByName => none
             .paths(&[("atomic", 2), ("failed", UNLINKED_OPENS - 1)])
             .opens_sent(1 + 2)
-            .reads(&[(UNLINKED_OPENS, "ENOENT")]);
+            .reads(&[(UNLINKED_OPENS, "ENOENT")]),
+        // The second open of the name ends in an OPEN by name, since the LOOKUP found none.
+        Answer::ByHandleOnce => none
+            .paths(&[("atomic", 2), ("wire", 1), ("failed", UNLINKED_OPENS - 2)])
+            .opens_sent(1 + 2)
+            .reads(&[(1, "old"), (UNLINKED_OPENS - 1, "ENOENT")]),
+        Answer::Cached | Answer::ByHandle => {
+            held(none, matches!(answer, Answer::Cached), UNLINKED_OPENS)
+                .reads(&[(UNLINKED_OPENS, "old")])
+        }
     }
-    held(none, affected, UNLINKED_OPENS).reads(&[(UNLINKED_OPENS, "old")])
 }
 
 /// Nothing is held, so every client asks: by name (v4.0, ENOENT) or by filehandle (ESTALE). Both
@@ -166,44 +200,49 @@ fn removed(none: Expected) -> Expected {
         .reads(&[(REMOVED_OPENS, "ENOENT")])
 }
 
-fn delegation(none: Expected, affected: bool, v40: bool) -> Expected {
+fn delegation(none: Expected, answer: Answer) -> Expected {
     // The file is opened (1), and when the delegation is given back (1, by the state manager).
     let sent = 2;
     let before = DELEGATED_OPENS - 1;
+    let later = RECALLED_OPENS - 1;
     let all_old = [(before + RECALLED_OPENS, "old")];
     let delegated = ("delegated", DELEGATED_OPENS);
-    match (affected, v40) {
-        (true, _) => none
+    match answer {
+        Answer::Cached => none
             .paths(&[("atomic", 1), delegated, ("cached", RECALLED_OPENS)])
             .opens_sent(sent)
             .reads(&all_old),
-        (false, true) => none
-            .paths(&[("atomic", 2), delegated, ("wire", RECALLED_OPENS - 1)])
+        Answer::ByName => none
+            .paths(&[("atomic", 2), delegated, ("wire", later)])
             .opens_sent(sent + 1 + RECALLED_OPENS)
             .reads(&[(before, "old"), (RECALLED_OPENS, "new")]),
-        (false, false) => none
+        Answer::ByHandle => none
             .paths(&[("atomic", 1), delegated, ("wire", RECALLED_OPENS)])
             .opens_sent(sent + RECALLED_OPENS)
             .reads(&all_old),
+        Answer::ByHandleOnce => none
+            .paths(&[("atomic", 2), delegated, ("wire", later)])
+            .opens_sent(sent + RECALLED_OPENS)
+            .reads(&[(before + 1, "old"), (later, "new")]),
     }
 }
 
 /// git opens much else; only packed-refs is looked at. One command reads it before the gc.
-fn git_gc(none: Expected, affected: bool, v40: bool) -> Expected {
+fn git_gc(none: Expected, answer: Answer) -> Expected {
     let none = Expected {
         only: Some("packed-refs"),
         ..none
     };
-    match (affected, v40) {
-        (true, _) => none
+    match answer {
+        Answer::Cached => none
             .paths(&[("atomic", 1), ("cached", 1 + GIT_READS)])
             .reads(&[(1 + GIT_READS, "old")]),
-        (false, true) => none
+        Answer::ByName => none
             .paths(&[("atomic", 2), ("wire", GIT_READS)])
             .reads(&[(1, "old"), (GIT_READS, "new")]),
         // The OPEN by file handle may find the old file; git's stat then may or may not see that
         // it is gone (6.1: ESTALE, 6.12: old once, then new).
-        (false, false) => none,
+        Answer::ByHandle | Answer::ByHandleOnce => none,
     }
 }
 
@@ -244,10 +283,26 @@ mod tests {
                 let stock = expected(scenario.name, Client::Stock, version);
                 assert_eq!(stock.never, Some("cached"));
                 assert!(!stock.open_path.unwrap_or_default().contains_key("cached"));
+                let only = expected(scenario.name, Client::Be189f7eOnly, version);
+                assert_eq!(only.never, Some("cached"));
                 assert_eq!(
                     expected(scenario.name, Client::WithoutSeries, version).never,
                     None
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn the_made_up_client_is_affected_over_one_version_only() {
+        for scenario in SCENARIOS {
+            for version in VERSIONS {
+                let like = match version {
+                    NfsVersion::V40 => Client::WithoutBe189f7e,
+                    _ => Client::Stock,
+                };
+                let mixed = expected(scenario.name, Client::AffectedOnV40, version);
+                assert_eq!(mixed, expected(scenario.name, like, version));
             }
         }
     }

@@ -22,15 +22,16 @@ pub(crate) fn run() {
         .iter()
         .for_each(|(name, what)| println!("  {name:<18} {what}"));
     println!("\nclients (--client)");
-    for value in Client::value_variants()
-        .iter()
-        .filter_map(Client::to_possible_value)
-    {
-        let what = value
-            .get_help()
-            .map(ToString::to_string)
+    for client in Client::value_variants() {
+        let what = client
+            .to_possible_value()
+            .and_then(|value| value.get_help().map(ToString::to_string))
             .unwrap_or_default();
-        println!("  {:<18} {what}", value.get_name());
+        let kernels = match client.patched_series() {
+            [] => "all".to_owned(),
+            series => series.join(", "),
+        };
+        println!("  {:<18} {kernels:<10} {what}", client.name());
     }
     println!("\nscenarios (--scenario)");
     for scenario in SCENARIOS {
