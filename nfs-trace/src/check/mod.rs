@@ -7,5 +7,6 @@ pub mod image;
 pub mod options;
 pub mod release;
 pub mod holders;
+pub mod level;
 pub mod verdict;
 pub mod watch;

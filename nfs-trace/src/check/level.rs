@@ -1,0 +1,164 @@
+//! Which part of the series of 4.20 an open shows, by how its name was checked. Pure.
+
+use super::evidence::FixLevel;
+use crate::{
+    event::Revalidate,
+    trace::{NameCheck, OpenPath, PathWord, StepKind},
+};
+
+/// include/uapi/asm-generic/fcntl.h
+const O_EXCL: u32 = 0o200;
+
+/// What one open shows; nothing if it shows none or is incomplete.
+///
+/// `Be189f7e` here tells it from the full series only: an affected client accepts names
+/// unchecked as well, and sends an OPEN where it must. So it counts once the client is known
+/// to be not affected.
+#[must_use]
+pub fn level_shown(path: &OpenPath, atomic_open_v1: bool) -> Option<FixLevel> {
+    if !path.complete() {
+        return None;
+    }
+    let asked = match path.open_path {
+        PathWord::Cached => return Some(FixLevel::None),
+        PathWord::Wire | PathWord::Atomic => !may_be_exclusive(path),
+        PathWord::Delegated | PathWord::Failed | PathWord::Unknown => false,
+    };
+    if !asked {
+        return None;
+    }
+    if atomic_open_v1 {
+        return level_with_atomic_open_v1(path);
+    }
+    match path.name_check {
+        // An OPEN for a name that nobody has looked at.
+        NameCheck::Accepted if path.open_path == PathWord::Wire => Some(FixLevel::Be189f7e),
+        // Before the series no open of a regular file came that far (NFS_CAP_ATOMIC_OPEN_V1
+        // in nfs4_lookup_revalidate(), which c7944ebb9ce9 no longer looks at).
+        NameCheck::Directory | NameCheck::Lookup | NameCheck::Replaced => Some(FixLevel::Full),
+        NameCheck::Accepted | NameCheck::Delegated | NameCheck::None | NameCheck::Unknown => None,
+    }
+}
+
+/// With the capability the directory is checked by every client. What tells them apart is
+/// whether the file's attributes are checked besides (nfs_lookup_verify_inode(), which the full
+/// series leaves to the OPEN), and no record says that: this is the place for it, once one does.
+fn level_with_atomic_open_v1(_path: &OpenPath) -> Option<FixLevel> {
+    None
+}
+
+/// Whether the name may have been asked about with LOOKUP_EXCL, for which every client sends a
+/// LOOKUP.
+fn may_be_exclusive(path: &OpenPath) -> bool {
+    let creates = path.steps.iter().any(
+        |step| matches!(step.kind, StepKind::Revalidate(Revalidate { creates, .. }) if creates),
+    );
+    creates && path.flags.is_none_or(|flags| flags & O_EXCL != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::{DentryKind, Pointer, Walk},
+        trace::{Gap, Step},
+    };
+
+    fn path(name_check: NameCheck, open_path: PathWord) -> OpenPath {
+        OpenPath {
+            start_ns: 1,
+            end_ns: 2,
+            tid: 1,
+            tgid: 1,
+            comm: Box::default(),
+            dev: 53,
+            dentry: Pointer(1),
+            dentry_id: None,
+            path: None,
+            fileid: None,
+            flags: Some(0),
+            name_check,
+            open_path,
+            claim: None,
+            stale_retries: 0,
+            opens: 0,
+            lookups: 0,
+            result: Some(0),
+            stack: None,
+            gaps: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn over_v4_0_the_name_check_shows_the_level() {
+        for (name_check, open_path, level) in [
+            (
+                NameCheck::Accepted,
+                PathWord::Wire,
+                Some(FixLevel::Be189f7e),
+            ),
+            (NameCheck::Directory, PathWord::Wire, Some(FixLevel::Full)),
+            (NameCheck::Lookup, PathWord::Wire, Some(FixLevel::Full)),
+            (NameCheck::Replaced, PathWord::Atomic, Some(FixLevel::Full)),
+            // Dropped after it was accepted: that OPEN is sent by every client.
+            (NameCheck::Accepted, PathWord::Atomic, None),
+            (NameCheck::Delegated, PathWord::Wire, None),
+            (NameCheck::None, PathWord::Atomic, None),
+            (NameCheck::Unknown, PathWord::Wire, None),
+            (NameCheck::Directory, PathWord::Delegated, None),
+            (NameCheck::Directory, PathWord::Failed, None),
+            (NameCheck::Directory, PathWord::Unknown, None),
+        ] {
+            let shown = level_shown(&path(name_check, open_path), false);
+            assert_eq!(shown, level, "{name_check:?} {open_path:?}");
+        }
+    }
+
+    #[test]
+    fn a_cached_open_shows_none_however_its_name_was_checked() {
+        for atomic_open_v1 in [false, true] {
+            let path = path(NameCheck::Directory, PathWord::Cached);
+            assert_eq!(level_shown(&path, atomic_open_v1), Some(FixLevel::None));
+        }
+    }
+
+    #[test]
+    fn with_atomic_open_v1_the_name_check_does_not_tell() {
+        for name_check in [NameCheck::Accepted, NameCheck::Directory, NameCheck::Lookup] {
+            assert_eq!(level_shown(&path(name_check, PathWord::Wire), true), None);
+        }
+    }
+
+    #[test]
+    fn an_incomplete_path_shows_nothing() {
+        let mut path = path(NameCheck::Directory, PathWord::Cached);
+        path.gaps.push(Gap::RecordLost);
+        assert_eq!(level_shown(&path, false), None);
+    }
+
+    #[test]
+    fn every_client_looks_up_a_name_for_o_excl() {
+        let mut path = path(NameCheck::Lookup, PathWord::Wire);
+        let call = Revalidate {
+            dentry: Pointer(1),
+            walk: Walk::Ref,
+            creates: true,
+            ret: 1,
+            verifier_checked: true,
+            verifier_set: true,
+            lookups: 1,
+            kind: DentryKind::Positive,
+        };
+        path.steps.push(Step {
+            start_ns: 1,
+            end_ns: 2,
+            kind: StepKind::Revalidate(call),
+        });
+        assert_eq!(level_shown(&path, false), Some(FixLevel::Full));
+        for flags in [None, Some(0o300)] {
+            path.flags = flags;
+            assert_eq!(level_shown(&path, false), None, "{flags:?}");
+        }
+    }
+}
