@@ -35,6 +35,7 @@ const PURE: &[&str] = &[
     "nfs-trace/src/check/release",
     "nfs-trace/src/check/verdict.rs",
     "nfs-trace/src/check/level.rs",
+    "nfs-trace/src/check/observe",
 ];
 
 /// Check the house rules that no compiler checks

@@ -8,5 +8,6 @@ pub mod options;
 pub mod release;
 pub mod holders;
 pub mod level;
+pub mod observe;
 pub mod verdict;
 pub mod watch;
