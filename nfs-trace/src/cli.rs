@@ -21,11 +21,19 @@ pub struct Cli {
 pub enum Command {
     /// Trace opens and print a line for each
     Trace(Box<TraceArgs>),
+    /// Say whether this kernel is affected, mount by mount, with evidence
+    Check(Box<CheckArgs>),
     /// Show what this kernel offers, what would be attached and what is missing
     Probes(ProbesArgs),
     /// Start a command stopped, so that tracing can begin before it does
     #[command(name = "__launch", hide = true)]
     Launch(LaunchArgs),
+    /// The part of `check` that opens files, as a process of its own
+    #[command(name = "__selftest", hide = true)]
+    SelfTest,
+    /// The second client of `check --reproduce`, as a process of its own
+    #[command(name = "__rename", hide = true)]
+    Rename,
 }
 
 /// How to print.
@@ -108,6 +116,52 @@ pub struct TraceArgs {
     /// Trace this command and its children, to its end, and exit with its status
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+const CHECK_EXAMPLES: &str = "\
+EXAMPLES
+  nfs-trace check
+      every NFSv4 mount, with a small file of our own on each
+  nfs-trace check /srv/data/report.csv
+      opens this file twice, read-only, and writes nothing
+  nfs-trace check --observe 1m
+      touches nothing: judges what others open meanwhile
+  nfs-trace check /srv --reproduce --timeout 1m
+      the whole story: a file is renamed over one that is held open
+  nfs-trace check /srv --reproduce --rename-with 'ssh other mv -f {from} {to}'
+      the same, with another machine as the second client
+
+EXIT STATUS
+  0  not affected
+  2  affected: at least one mount is
+  3  inconclusive: not enough was seen, or something was missed";
+
+/// `nfs-trace check`
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub struct CheckArgs {
+    /// What to check: a mount point, a directory or a file on it [default: every NFSv4 mount]
+    #[arg(value_name = "MOUNT|FILE")]
+    pub targets: Vec<PathBuf>,
+    /// Touch no file: judge the opens that others make for this long, as 60s, 5m
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub observe: Option<Duration>,
+    /// Have a second client rename a file over a held one, and see what is read
+    #[arg(long, conflicts_with = "observe")]
+    pub reproduce: bool,
+    /// The second client: a shell command in which {from} and {to} stand for the paths here,
+    /// {from_below} and {to_below} for the same below the mount point
+    #[arg(long, value_name = "COMMAND", requires = "reproduce")]
+    pub rename_with: Option<String>,
+    /// Give up on a mount after this long
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "10s")]
+    pub timeout: Duration,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Explain on one page what goes wrong, and end
+    #[arg(long)]
+    pub explain: bool,
 }
 
 /// `nfs-trace probes`

@@ -9,6 +9,7 @@ use std::{
 
 use clap::{Parser as _, error::ErrorKind};
 use nfs_trace::{
+    check::{self, selftest},
     cli::{Cli, Command},
     exit::{Exit, status_of},
     launch, probes, run,
@@ -27,8 +28,11 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Trace(args) => run::trace(*args),
+        Command::Check(args) => check::run::run(&args),
         Command::Probes(args) => probes::run(args.format).map(ExitCode::from),
         Command::Launch(args) => launch::run(&args).map(|never| match never {}),
+        Command::SelfTest => selftest::child::run().map(|()| ExitCode::SUCCESS),
+        Command::Rename => selftest::second::run().map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         // Where nobody reads it, the status tells; eprintln would panic.

@@ -34,6 +34,19 @@ pub fn read() -> io::Result<Vec<Mount>> {
         .collect())
 }
 
+/// The file system's own options of the mount at this mount point, as `rw,vers=4.1,...`;
+/// the last one mounted there.
+#[must_use]
+pub fn super_options(point: &Path) -> Option<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let line = text
+        .lines()
+        .rev()
+        .find(|line| parse(line).is_some_and(|mount| mount.point == point))?;
+    let (_, after) = line.split_once(" - ")?;
+    after.split(' ').nth(2).map(ToString::to_string)
+}
+
 /// Only those of NFSv4.
 #[must_use]
 pub fn nfs4(mounts: Vec<Mount>) -> Vec<Mount> {
@@ -51,8 +64,17 @@ pub fn holding(mounts: &[Mount], path: &Path) -> anyhow::Result<Mount> {
     let real = path
         .canonicalize()
         .with_context(|| format!("failed to find the mount of `{}`", path.display()))?;
+    holding_real(mounts, &real, path)
+}
+
+/// The same for a path without symbolic links, `.` and `..`; asks no file system. Errors
+/// speak of `path`.
+///
+/// # Errors
+/// If it is on something else.
+pub fn holding_real(mounts: &[Mount], real: &Path, path: &Path) -> anyhow::Result<Mount> {
     let mount =
-        covering(mounts, &real).with_context(|| format!("no mount holds `{}`", path.display()))?;
+        covering(mounts, real).with_context(|| format!("no mount holds `{}`", path.display()))?;
     if mount.nfs_version.is_some() {
         return Ok(mount.clone());
     }

@@ -20,7 +20,7 @@ use self::{
 use super::{
     evidence::Evidence,
     holders::{Cred, Holder},
-    level::level_shown,
+    level::{Ground, level_shown},
 };
 use crate::trace::{OpenPath, PathWord};
 
@@ -37,8 +37,8 @@ pub struct Watched {
     pub dev: u32,
     /// Where it is mounted, safe to show.
     pub point: String,
-    /// NFS_CAP_ATOMIC_OPEN_V1 is set.
-    pub atomic_open_v1: bool,
+    /// How its opens are to be read.
+    pub ground: Ground,
 }
 
 /// What was seen on a mount.
@@ -76,7 +76,12 @@ enum Outcome {
     Proven {
         holder: u32,
     },
-    /// The same, if the holder opened the file as what it is now.
+    /// The same, if the holder opened the file as what it is now: it did so before the
+    /// first open was seen.
+    Assumed {
+        holder: u32,
+    },
+    /// The same, but there is reason to doubt it.
     Likely,
     /// Of another user, or another file.
     NoReopen,
@@ -92,7 +97,10 @@ impl Observer {
             dev: 0,
             point: String::new(),
             // Shows no level.
-            atomic_open_v1: true,
+            ground: Ground {
+                atomic_open_v1: None,
+                inode_check: false,
+            },
         };
         Self {
             clock_offset_ns,
@@ -131,7 +139,7 @@ impl Observer {
             }
             PathWord::Delegated => tally.delegated += 1,
             PathWord::Wire | PathWord::Atomic => {
-                let shown = level_shown(path, mount.atomic_open_v1);
+                let shown = level_shown(path, mount.ground);
                 tally.level = tally.level.into_iter().chain(shown).min();
             }
             PathWord::Failed | PathWord::Unknown => {}
@@ -152,7 +160,7 @@ impl Observer {
         } else if self.candidates.len() == CANDIDATES_AT_MOST {
             tally.doubt(Doubt::TooMany);
         } else {
-            let is_first = tally.first_wire.is_none();
+            let is_first = tally.first_wire.is_none() || tally.first_assumed.is_none();
             self.candidates.push(Candidate {
                 target,
                 owner,
@@ -247,6 +255,12 @@ impl Observer {
                     tally.first_wire = candidate.sighting.map(|sighting| (sighting, holder));
                 }
             }
+            Outcome::Assumed { holder } => {
+                tally.assumed += 1;
+                if tally.first_assumed.is_none() {
+                    tally.first_assumed = candidate.sighting.map(|sighting| (sighting, holder));
+                }
+            }
             Outcome::Likely => tally.likely += 1,
             Outcome::NoReopen => {}
             Outcome::Doubt(doubt) => tally.doubt(doubt),
@@ -300,6 +314,10 @@ fn outcome(candidate: &Candidate, kept: &Kept) -> Outcome {
         return Outcome::Proven { holder: *holder };
     }
     let may_be_same = |held: &Held| held.owner.is_none() && held.cred == opener.cred;
+    let before = |held: &Held| held.since_before && may_be_same(held);
+    if let Some((holder, _)) = held.iter().find(|(_, held)| before(held)) {
+        return Outcome::Assumed { holder: *holder };
+    }
     if held.iter().any(|(_, held)| may_be_same(held)) {
         return Outcome::Likely;
     }

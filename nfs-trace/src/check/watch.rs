@@ -1,7 +1,5 @@
 //! The probes beside a check: attached, armed, and the open paths that come out.
 
-use std::collections::BTreeMap;
-
 use anyhow::Context as _;
 use aya::maps::{MapData, RingBuf};
 use tokio::{
@@ -18,7 +16,7 @@ use crate::{
     poll,
     session::signals,
     summary::Lost,
-    trace::{ARMING_NS, OpenPath, Tracer},
+    trace::{ARMING_NS, OpenPath, Signals, Tracer},
 };
 
 /// Bytes of the ring buffer.
@@ -58,6 +56,8 @@ impl Watch {
         let options = Options {
             buffer: BUFFER,
             stacks: false,
+            // Tells the fix level over v4.1 and later.
+            detail: true,
         };
         let mut attached = Attached::new(&facts, layout, filters, &options)?;
         let ring = poll::ring(attached.take_ring()?).context("failed to poll the ring buffer")?;
@@ -74,10 +74,10 @@ impl Watch {
         })
     }
 
-    /// Symbol -> `attached`, or why not.
+    /// What the probes in place can tell apart.
     #[must_use]
-    pub fn probes(&self) -> &BTreeMap<String, String> {
-        &self.attached.probes
+    pub fn signals(&self) -> Signals {
+        signals(&self.attached.probes)
     }
 
     /// Waits until there is something to drain.

@@ -119,6 +119,8 @@ pub(super) struct Held {
     pub(super) owner: Option<Owner>,
     /// Who holds it.
     pub(super) cred: Cred,
+    /// It was held by this descriptor before the first open was seen.
+    pub(super) since_before: bool,
 }
 
 /// One scan of the holders.
@@ -169,10 +171,16 @@ impl Snapshot {
                     .or_insert_with(|| last.only_owner(target, opens))
                     .clone(),
             };
-            let cred = holder.cred.clone();
-            held.entry(target)
-                .or_default()
-                .insert(descriptor, Held { owner, cred });
+            let one = Held {
+                owner,
+                cred: holder.cred.clone(),
+                since_before: match (last, before) {
+                    (None, _) => true,
+                    (_, Some(before)) => before.since_before && !opens.has(target, holder.pid),
+                    _ => false,
+                },
+            };
+            held.entry(target).or_default().insert(descriptor, one);
         }
         Self {
             begin_ns,

@@ -93,7 +93,11 @@ pub(super) struct Tally {
     pub(super) wire: u64,
     /// The first of them, and the pid of a holder.
     pub(super) first_wire: Option<(Sighting, u32)>,
-    /// The same, but who had opened what is held was not seen.
+    /// The same, of files that were held before the first open was seen.
+    pub(super) assumed: u64,
+    /// The first of them, and the pid of a holder.
+    pub(super) first_assumed: Option<(Sighting, u32)>,
+    /// The same, but it is doubtful as whom the held file was opened.
     pub(super) likely: u64,
     pub(super) doubts: BTreeMap<Doubt, u64>,
     /// The lowest level that an open showed.
@@ -114,6 +118,9 @@ impl Tally {
         if let Some((first, holder)) = &self.first_wire {
             return self.not_affected(first, *holder);
         }
+        if let Some((first, holder)) = &self.first_assumed {
+            return self.assumed(first, *holder);
+        }
         if self.likely > 0 {
             return self.likely();
         }
@@ -130,8 +137,8 @@ impl Tally {
             format!("{}: no OPEN was sent for it{more}", first.text()),
             Finding::Affected,
             Some(FixLevel::None),
-            "The client opened the file from open state that it had cached, without asking the \
-             server whether it is still the file of that name.",
+            "proves that this client serves an ordinary open from its own open state: neither \
+             the name nor the file was checked with the server",
         )
     }
 
@@ -145,7 +152,31 @@ impl Tally {
             format!("an OPEN was sent for every one; the first: {first}, held by pid {holder}"),
             Finding::NotAffected,
             self.level,
-            "An affected client would have sent none.",
+            "proves that this client sends an OPEN for a file that is already open: an affected \
+             one would have sent none",
+        )
+    }
+
+    /// A process may hold what another user has opened. That is rare, it would have to be so
+    /// for every one of these files, and whoever reads the verdict is told.
+    fn assumed(&self, first: &Sighting, holder: u32) -> Evidence {
+        let first = first.text();
+        evidence(
+            format!(
+                "{} of files that the same user had open in the same mode",
+                count(self.assumed, "open")
+            ),
+            format!(
+                "an OPEN was sent for every one; the first: {first}, held by pid {holder} since \
+                 before{}",
+                self.remarks()
+            ),
+            Finding::NotAffected,
+            self.level,
+            "proves that this client sends an OPEN for a file that is already open, unless every \
+             one of these files had been opened by another user than the process that holds it \
+             is now (a descriptor that was handed on, a daemon that changed users): the \
+             self-test leaves no such doubt",
         )
     }
 
@@ -162,20 +193,18 @@ impl Tally {
             ),
             Finding::PointsToNotAffected,
             None,
-            "An affected client sends these OPENs only if the held file was opened by another \
-             user or under a delegation. Have a program open and hold a file while this runs, and another program of \
-             the same user open it again; or run the self-test.",
+            "proves nothing: an affected client sends these OPENs too if the held file was \
+             opened by another user or under a delegation",
         )
     }
 
     fn nothing(&self) -> Evidence {
         let means = if self.no_inodes {
-            "This kernel (before 5.14) does not tell which file a process holds, so OPENs that \
-             are sent prove nothing here. Run the self-test."
+            "proves nothing: this kernel (before 5.14) does not tell which file a process \
+             holds, so OPENs that are sent say nothing here; the self-test does"
         } else {
-            "This proves nothing. Have a program open and hold a file while this runs, and \
-             another program of the same user open it again in the same mode; or run the \
-             self-test."
+            "proves nothing: no open was seen that had to choose. It takes a file that is held \
+             open and opened again by another process of the same user in the same mode"
         };
         evidence(
             count(self.opens, "open"),

@@ -1,0 +1,156 @@
+//! Evidence and mishaps of one mount -> its report. Pure.
+
+use std::time::Duration;
+
+use super::{
+    evidence::{Evidence, FixLevel},
+    options::{self, MountFacts},
+    plan::Plan,
+    report::MountReport,
+    verdict::{Judgement, Verdict, judge},
+};
+use crate::summary::Lost;
+
+/// What went wrong with a check of one mount, if anything did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mishaps {
+    /// Why nothing could be traced at all, with the remedy.
+    pub untraceable: Option<String>,
+    /// The server did not answer in this time.
+    pub unanswered: Option<Duration>,
+    /// The user ended it.
+    pub interrupted: bool,
+    /// Why the test ended before its end.
+    pub failed: Option<String>,
+    /// What the trace lost.
+    pub lost: Option<Lost>,
+    /// Opens whose path was not seen completely.
+    pub incomplete: usize,
+}
+
+impl Mishaps {
+    /// Why the test was over before its end, in words.
+    fn early_end(&self, plan: &Plan) -> Option<String> {
+        if let Some(time) = self.unanswered {
+            return Some(format!(
+                "the server of {} did not answer within {} s: it may be down or out of reach",
+                plan.mount.source,
+                time.as_secs_f64()
+            ));
+        }
+        if self.interrupted {
+            return Some("it was interrupted".into());
+        }
+        self.failed.clone()
+    }
+
+    /// What is missing from the trace, in words.
+    fn missed(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        if let Some(lost) = self.lost.filter(|lost| !lost.is_nothing()) {
+            let counts = [
+                (lost.records, "records lost"),
+                (lost.returns, "returns missed"),
+                (lost.skipped, "programs skipped"),
+                (lost.undecodable, "records not understood"),
+            ];
+            parts.extend(
+                counts
+                    .iter()
+                    .filter(|(count, _)| *count > 0)
+                    .map(|(count, what)| format!("{count} {what}")),
+            );
+        }
+        if self.incomplete > 0 {
+            parts.push(format!("{} opens not seen completely", self.incomplete));
+        }
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+/// Concludes. `image`: what the kernel image says, which may fill in the fix level.
+#[must_use]
+pub fn conclude(
+    plan: &Plan,
+    facts: Option<&MountFacts>,
+    evidence: Vec<Evidence>,
+    image: &Evidence,
+    mishaps: &Mishaps,
+) -> MountReport {
+    let missed = mishaps.missed();
+    let mut weighed = evidence.clone();
+    weighed.push(image.clone());
+    let Judgement { verdict, fix_level } = judge(&weighed, missed.is_some());
+    let dev = plan.mount.dev;
+    let mut report = MountReport {
+        mount: plan.mount.point.display().to_string(),
+        also_mounted_at: plan
+            .also
+            .iter()
+            .map(|point| point.display().to_string())
+            .collect(),
+        server: plan.mount.source.clone(),
+        dev: format!("{}:{}", dev >> 20, dev & 0xf_ffff),
+        nfs_version: plan.mount.nfs_version.clone(),
+        atomic_open_v1: None,
+        nocto: None,
+        lookupcache: None,
+        ac: None,
+        acdirmin: None,
+        acdirmax: None,
+        verdict,
+        fix_level,
+        why: why(plan, verdict, fix_level, &evidence, mishaps, missed),
+        remarks: Vec::new(),
+        evidence,
+        holders: Vec::new(),
+        advice: Vec::new(),
+        took_ms: 0,
+    };
+    if verdict != Verdict::Inconclusive
+        && let Some(end) = mishaps.early_end(plan)
+    {
+        report.remarks.push(format!("the check ended early: {end}"));
+    }
+    if let Some(facts) = facts {
+        report.set_facts(facts);
+        report.remarks.extend(options::remarks(facts));
+    }
+    report
+}
+
+fn why(
+    plan: &Plan,
+    verdict: Verdict,
+    fix_level: Option<FixLevel>,
+    evidence: &[Evidence],
+    mishaps: &Mishaps,
+    missed: Option<String>,
+) -> String {
+    match verdict {
+        Verdict::Affected => "an ordinary open of a file that was already open was served from \
+                              the client's own open state: no OPEN went to the server"
+            .into(),
+        Verdict::NotAffected if fix_level == Some(FixLevel::Be189f7e) => {
+            "an OPEN is sent for a file that is already open (its name is still accepted as \
+             cached, so only the first of the patches is there)"
+                .into()
+        }
+        Verdict::NotAffected => "an OPEN is sent for a file that is already open".into(),
+        Verdict::Inconclusive => {
+            if let Some(why) = &mishaps.untraceable {
+                return why.clone();
+            }
+            if let Some(missed) = missed {
+                return format!("not everything was seen: {missed}");
+            }
+            if let Some(end) = mishaps.early_end(plan) {
+                return end;
+            }
+            evidence.first().map_or_else(
+                || "no open was seen".to_string(),
+                |evidence| evidence.means.clone(),
+            )
+        }
+    }
+}

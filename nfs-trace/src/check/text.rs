@@ -1,0 +1,159 @@
+//! The report for people: one line a mount first, evidence under it, then what to do.
+
+use std::io::{self, Write};
+
+use super::{
+    evidence::{Evidence, FixLevel, Kind},
+    report::{MountReport, Report},
+    verdict::Verdict,
+};
+
+/// Where lines are wrapped if the terminal does not say.
+const WIDTH: usize = 100;
+/// Holders that are listed.
+const HOLDERS: usize = 10;
+
+/// Prints the report. `width` of the terminal, if it is one; `colour` it.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn print(
+    report: &Report,
+    width: Option<usize>,
+    colour: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let page = Page {
+        width: width.unwrap_or(WIDTH).clamp(60, 120),
+        colour,
+    };
+    let longest = |of: fn(&MountReport) -> usize| report.mounts.iter().map(of).max().unwrap_or(0);
+    let [mount, server] = [
+        longest(|mount| mount.mount.chars().count()),
+        longest(|mount| mount.server.chars().count()),
+    ];
+    for one in &report.mounts {
+        let version = one.nfs_version.as_deref().unwrap_or("4");
+        writeln!(
+            out,
+            "{:mount$}  {:server$}  NFSv{version}  {}  {}",
+            one.mount,
+            one.server,
+            page.verdict(one.verdict),
+            level(one.fix_level),
+        )?;
+    }
+    if report.mounts.is_empty() {
+        writeln!(out, "{}", page.verdict(report.verdict))?;
+        page.item(out, "", &report.why)?;
+    }
+    for one in &report.mounts {
+        page.mount(one, out)?;
+    }
+    let kernel = match &report.distribution {
+        Some(distribution) => format!("kernel {} ({distribution})", report.kernel),
+        None => format!("kernel {}", report.kernel),
+    };
+    writeln!(out, "\n{kernel}")?;
+    for evidence in &report.evidence {
+        page.evidence(evidence, out)?;
+    }
+    page.advice(&report.advice, out)
+}
+
+fn level(level: Option<FixLevel>) -> String {
+    level.map_or_else(
+        || "fix level unknown".into(),
+        |level| format!("fix level {}", level.word()),
+    )
+}
+
+struct Page {
+    width: usize,
+    colour: bool,
+}
+
+impl Page {
+    fn mount(&self, mount: &MountReport, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "\n{}", mount.mount)?;
+        for also in &mount.also_mounted_at {
+            self.item(out, "also mounted at", also)?;
+        }
+        self.item(out, "verdict", &mount.why)?;
+        for evidence in &mount.evidence {
+            self.evidence(evidence, out)?;
+        }
+        for remark in &mount.remarks {
+            self.item(out, "note", remark)?;
+        }
+        for holder in mount.holders.iter().take(HOLDERS) {
+            let text = format!(
+                "{} (pid {}) has {} open",
+                holder.command, holder.pid, holder.path
+            );
+            self.item(out, "holder", &text)?;
+        }
+        if let more @ 1.. = mount.holders.len().saturating_sub(HOLDERS) {
+            self.item(out, "holder", &format!("and {more} more"))?;
+        }
+        self.advice(&mount.advice, out)
+    }
+
+    fn evidence(&self, evidence: &Evidence, out: &mut impl Write) -> io::Result<()> {
+        let kind = match evidence.kind {
+            Kind::Observed => "observed",
+            Kind::SelfTest => "self-test",
+            Kind::Image => "image",
+            Kind::Release => "release",
+        };
+        self.item(out, kind, &evidence.looked_at)?;
+        self.item(out, "", &format!("saw: {}", evidence.seen))?;
+        self.item(out, "", &format!("so: {}", evidence.means))
+    }
+
+    fn advice(&self, advice: &[String], out: &mut impl Write) -> io::Result<()> {
+        for (index, line) in advice.iter().enumerate() {
+            self.item(
+                out,
+                if index == 0 { "what to do" } else { "" },
+                &format!("- {line}"),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// A word on the left, wrapped text on the right.
+    fn item(&self, out: &mut impl Write, word: &str, text: &str) -> io::Result<()> {
+        const LEFT: usize = 18;
+        let mut word = word;
+        let mut line = String::new();
+        let hang = if text.starts_with("- ") { "  " } else { "" };
+        let room = self.width - LEFT;
+        for part in text.split(' ') {
+            if !line.is_empty() && line.chars().count() + 1 + part.chars().count() > room {
+                writeln!(out, "  {word:16}{line}")?;
+                word = "";
+                line = format!("{hang}{part}");
+            } else {
+                if !line.is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(part);
+            }
+        }
+        writeln!(out, "  {word:16}{line}")
+    }
+
+    fn verdict(&self, verdict: Verdict) -> String {
+        let (word, colour) = match verdict {
+            Verdict::NotAffected => ("not affected", "32"),
+            Verdict::Affected => ("AFFECTED", "1;31"),
+            Verdict::Inconclusive => ("inconclusive", "33"),
+        };
+        if self.colour {
+            format!("\x1b[{colour}m{word:12}\x1b[0m")
+        } else {
+            format!("{word:12}")
+        }
+    }
+}
