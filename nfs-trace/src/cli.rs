@@ -25,6 +25,10 @@ pub enum Command {
     Check(Box<CheckArgs>),
     /// Show what this kernel offers, what would be attached and what is missing
     Probes(ProbesArgs),
+    /// Print a shell's completion script
+    Completions(CompletionsArgs),
+    /// Print the man page, of everything or of one command
+    Man(ManArgs),
     /// Start a command stopped, so that tracing can begin before it does
     #[command(name = "__launch", hide = true)]
     Launch(LaunchArgs),
@@ -50,19 +54,37 @@ EXAMPLES
   nfs-trace trace
       every open on every NFSv4 mount, until Ctrl-C
   nfs-trace trace --mount /mnt/repos --open-path cached
-      only opens of this mount that the client answered from its own open state
+      only opens of this mount that the client answered from its own
+      open state
   nfs-trace trace -v -- git -C /mnt/repos/project log -1
       what this command does, with the steps of every open
-  nfs-trace trace --path '**/packed-refs' --format json --duration 1m > opens.jsonl
+  nfs-trace trace --path '**/packed-refs' --duration 1m --format json
       one file, for a minute, for a script
 
 COLUMNS
-  NAME CHECK  what vouched for the name: accepted (nothing was asked), directory (its
-              change attribute still matched), lookup (the server named the same file),
-              replaced (the server named another one, or none), delegated, none
-  OPEN PATH   what vouched for the file: wire (an OPEN by name (NULL) or by filehandle
-              (FH)), cached (nothing: the client reused its own open state), delegated,
-              atomic (lookup and OPEN in one), failed";
+  NAME CHECK  what vouched for the name: accepted (nothing was asked),
+              directory (its change attribute still matched), lookup (the
+              server named the same file), replaced (the server named
+              another one, or none), delegated, none
+  OPEN PATH   what vouched for the file: wire (an OPEN by name (NULL) or by
+              filehandle (FH)), cached (nothing: the client reused its own
+              open state), delegated, atomic (lookup and OPEN in one),
+              failed";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+EXAMPLES
+  source <(nfs-trace completions bash)
+      in this shell; put into ~/.bashrc, in every one
+  nfs-trace completions bash > /etc/bash_completion.d/nfs-trace
+  nfs-trace completions zsh > \"${fpath[1]}/_nfs-trace\"
+      for every user of this machine";
+
+const MAN_EXAMPLES: &str = "\
+EXAMPLES
+  nfs-trace man > /usr/local/share/man/man1/nfs-trace.1
+      install the page: `man nfs-trace` shows it
+  nfs-trace man trace | man -l -
+      read the page of one command";
 
 /// `nfs-trace trace`
 #[derive(Debug, Args)]
@@ -170,6 +192,22 @@ pub struct ProbesArgs {
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
+}
+
+/// `nfs-trace completions`
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `nfs-trace man`
+#[derive(Debug, Args)]
+#[command(after_help = MAN_EXAMPLES)]
+pub struct ManArgs {
+    /// Only this command
+    pub command: Option<String>,
 }
 
 /// `nfs-trace __launch`

@@ -11,8 +11,9 @@ use clap::{Parser as _, error::ErrorKind};
 use nfs_trace::{
     check::{self, selftest},
     cli::{Cli, Command},
+    completions,
     exit::{Exit, status_of},
-    launch, probes, run,
+    launch, manual, probes, run,
 };
 
 fn main() -> ExitCode {
@@ -30,6 +31,8 @@ fn main() -> ExitCode {
         Command::Trace(args) => run::trace(*args),
         Command::Check(args) => check::run::run(&args),
         Command::Probes(args) => probes::run(args.format).map(ExitCode::from),
+        Command::Completions(args) => completions::run(args.shell).map(ExitCode::from),
+        Command::Man(args) => manual::run(args.command.as_deref()).map(ExitCode::from),
         Command::Launch(args) => launch::run(&args).map(|never| match never {}),
         Command::SelfTest => selftest::child::run().map(|()| ExitCode::SUCCESS),
         Command::Rename => selftest::second::run().map(|()| ExitCode::SUCCESS),

@@ -38,6 +38,10 @@ fn wrong_usage_is_64_and_says_what() {
         (&["trace", "--buffer", "100"], "power of two"),
         (&["trace", "--pid", "many"], "many"),
         (&["trace", "--nonsense"], "--nonsense"),
+        (&["completions", "dos"], "dos"),
+        (&["completions"], "<SHELL>"),
+        (&["man", "nonsense"], "nonsense"),
+        (&["man", "__launch"], "__launch"),
         (&["nonsense"], "nonsense"),
         (&[], "Usage"),
     ] {

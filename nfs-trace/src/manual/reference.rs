@@ -1,0 +1,128 @@
+//! What the man page says beside the command line's own definitions: statuses, files,
+//! environment, other pages.
+
+use crate::exit::Exit;
+
+/// A row: what, for which commands, and what it means.
+pub(super) struct Entry<T> {
+    /// What is explained. Rows of the same term that follow each other make one item.
+    pub(super) term: T,
+    /// The commands it belongs to; empty for all of them.
+    pub(super) of: &'static [&'static str],
+    /// The explanation, in whole sentences.
+    pub(super) means: &'static str,
+}
+
+impl<T> Entry<T> {
+    const fn new(term: T, of: &'static [&'static str], means: &'static str) -> Self {
+        Self { term, of, means }
+    }
+
+    /// Whether it belongs on a page about these commands.
+    pub(super) fn belongs_to(&self, commands: &[&str]) -> bool {
+        self.of.is_empty() || self.of.iter().any(|command| commands.contains(command))
+    }
+}
+
+/// Paragraphs after what `--help` says.
+pub(super) const DESCRIPTION: &[&str] = &[
+    "Reopening a file that is already open could be served by the client without asking the \
+     server about the name or the file. After another client renamed a new file over the name, \
+     readers kept the old one, or got `Stale file handle`, for as long as anybody held it open. \
+     The fix came with Linux 4.20 in three patches and was backported unevenly, so the kernel's \
+     version does not tell whether a machine is affected. nfs-trace watches the few kernel \
+     functions that decide, and says for every open what vouched for the name and what for the \
+     file.",
+    "Tracing needs Linux 5.8 or later, and root or CAP_BPF and CAP_PERFMON. What stands in the \
+     way on this machine is told by `nfs-trace probes`. Probes and programs go with the process, \
+     however it ends.",
+];
+
+/// The exit statuses.
+pub(super) const STATUSES: &[Entry<Exit>] = &[
+    Entry::new(Exit::Ok, &[], "Done."),
+    Entry::new(Exit::Ok, &["check"], "check: not affected."),
+    Entry::new(
+        Exit::Ok,
+        &["trace"],
+        "trace -- COMMAND: the command's own status instead, or 128 and the number of the signal \
+         that ended it.",
+    ),
+    Entry::new(Exit::Failure, &[], "Any failure that is not listed here."),
+    Entry::new(Exit::Affected, &["check"], "check: affected."),
+    Entry::new(
+        Exit::Inconclusive,
+        &["check"],
+        "check: inconclusive. Not enough was seen, or something was missed.",
+    ),
+    Entry::new(Exit::Usage, &[], "Wrong usage."),
+    Entry::new(
+        Exit::Unavailable,
+        &["trace", "probes"],
+        "trace, probes: this kernel or machine cannot be traced. The reason and the remedy are \
+         printed.",
+    ),
+    Entry::new(
+        Exit::CannotRun,
+        &["trace"],
+        "trace -- COMMAND: the command cannot be run.",
+    ),
+    Entry::new(
+        Exit::NoCommand,
+        &["trace"],
+        "trace -- COMMAND: there is no such command.",
+    ),
+];
+
+/// The environment.
+pub(super) const ENVIRONMENT: &[Entry<&str>] = &[
+    Entry::new(
+        "NO_COLOR",
+        &["trace"],
+        "If set and not empty, no colours are used on a terminal.",
+    ),
+    Entry::new("TZ", &["trace"], "Time zone of the times in text output."),
+];
+
+/// The files that are read, and those that are made.
+pub(super) const FILES: &[Entry<&str>] = &[
+    Entry::new(
+        "/proc/self/mountinfo",
+        &["check", "trace"],
+        "The NFSv4 mounts.",
+    ),
+    Entry::new(
+        "/proc/kallsyms",
+        &["check", "trace", "probes"],
+        "The functions that can be probed, and the names in kernel stacks.",
+    ),
+    Entry::new(
+        "/sys/kernel/btf/vmlinux, /sys/kernel/btf/nfs, /sys/kernel/btf/nfsv4",
+        &["check", "trace", "probes"],
+        "Where names, inode numbers and devices lie in the kernel's structures.",
+    ),
+    Entry::new(
+        "/sys/kernel/tracing, /sys/kernel/debug/tracing",
+        &["check", "trace", "probes"],
+        "The numbers of the LOOKUP flags, and the events by which children of a command and the \
+         end of a thread are noticed.",
+    ),
+    Entry::new(
+        "/proc/self/status",
+        &["check", "trace", "probes"],
+        "Whether this process may trace.",
+    ),
+    Entry::new(
+        "/sys/kernel/security/lockdown, /sys/bus/event_source/devices/kprobe",
+        &["check", "trace", "probes"],
+        "Whether this kernel lets it.",
+    ),
+    Entry::new(
+        ".nfs-trace-check-UID",
+        &["check"],
+        "A directory that check makes on the mount for its own files, and removes.",
+    ),
+];
+
+/// Pages about the same things.
+pub(super) const SEE_ALSO: &str = "nfs(5), mountstats(8), nfsstat(8), proc(5), bpf(2)";
