@@ -1,0 +1,185 @@
+//! docs/trace.schema.json.
+
+use std::fs;
+
+use nfs_trace::{
+    names::claim_name,
+    render::{Render as _, json::Json},
+    summary::{ProgramCounts, Summary},
+    trace::{Gap, NameCheck, PathWord},
+};
+use serde_json::{Value, json};
+
+use super::{assert_valid, changed, data, files, said, schema, validator, words};
+
+#[test]
+fn opens_have_the_words_of_the_schema() {
+    let schema = schema("trace");
+    let words = |at: &str| words(&schema, at);
+    assert_eq!(said(&PathWord::ALL), words("/$defs/open_path/enum"));
+    use NameCheck::{Accepted, Delegated, Directory, Lookup, None, Replaced, Unknown};
+    assert_eq!(
+        said(&[
+            Accepted, Directory, Lookup, Replaced, Delegated, None, Unknown
+        ]),
+        words("/$defs/name_check/enum")
+    );
+    use Gap::{BeganBefore, EndNotSeen, RecordLost, ReturnMissed, Unjoined};
+    assert_eq!(
+        said(&[RecordLost, ReturnMissed, Unjoined, BeganBefore, EndNotSeen]),
+        words("/$defs/open/properties/gaps/items/enum")
+    );
+    let claims: Vec<_> = (0..=u8::MAX).map(claim_name).collect();
+    assert_eq!(said(&claims), words("/$defs/claim/enum"));
+}
+
+/// Lines of real traces, replayed.
+fn trace_lines() -> Vec<(String, Value)> {
+    let mut lines = Vec::new();
+    for file in files(&data(), "", ".jsonl") {
+        let text = fs::read_to_string(&file).expect("the output");
+        for (number, line) in text.lines().enumerate() {
+            let what = format!("{}:{}", file.display(), number + 1);
+            lines.push((what, serde_json::from_str(line).expect("JSON")));
+        }
+    }
+    lines
+}
+
+#[test]
+fn real_traces_validate() {
+    let validator = validator("trace");
+    let lines = trace_lines();
+    for (what, line) in &lines {
+        assert_valid(&validator, line, what);
+    }
+    for of in ["start", "open", "end"] {
+        let count = lines.iter().filter(|(_, line)| line["type"] == of).count();
+        assert!(count >= 6, "{of}: {count} lines");
+    }
+}
+
+#[test]
+fn a_broken_trace_does_not_validate() {
+    let validator = validator("trace");
+    let lines = trace_lines();
+    let first = |of: &str| {
+        let found = lines.iter().find(|(_, line)| line["type"] == of);
+        found.expect(of).1.clone()
+    };
+    let step = |name: &str| {
+        let of = |line: &Value| -> Option<String> {
+            let at = line["steps"]
+                .as_array()?
+                .iter()
+                .position(|step| step["step"] == name)?;
+            Some(format!("/steps/{at}"))
+        };
+        let found = lines
+            .iter()
+            .find_map(|(_, line)| Some((line.clone(), of(line)?)));
+        found.expect(name)
+    };
+    for of in ["start", "open", "end"] {
+        let line = first(of);
+        for key in line.as_object().expect("an object").keys() {
+            let gone = changed(&line, "", |it| {
+                it.remove(key);
+            });
+            assert!(!validator.is_valid(&gone), "{of} without {key} passes");
+        }
+        let extra = changed(&line, "", |it| {
+            it.insert("extra".into(), json!(1));
+        });
+        assert!(
+            !validator.is_valid(&extra),
+            "{of} with a field too many passes"
+        );
+    }
+    let open = first("open");
+    for (key, value) in [
+        ("type", json!("close")),
+        ("open_path", json!("sideways")),
+        ("name_check", json!(null)),
+        ("claim", json!("fh")),
+        ("result", json!(2)),
+        ("complete", json!(false)),
+        ("gaps", json!(["record_lost"])),
+        ("time", json!("yesterday")),
+        ("dev", json!("27")),
+    ] {
+        let odd = changed(&open, "", |it| {
+            it.insert(key.into(), value.clone());
+        });
+        assert!(!validator.is_valid(&odd), "{key} {value} passes");
+    }
+    for (name, key) in [("revalidate", "walk"), ("OPEN", "sent")] {
+        let (line, at) = step(name);
+        let gone = changed(&line, &at, |it| {
+            it.remove(key);
+        });
+        assert!(!validator.is_valid(&gone), "{name} without {key} passes");
+        let (line, at) = step("nfs4_file_open");
+        let extra = changed(&line, &at, |it| {
+            it.insert(key.into(), json!("ref"));
+        });
+        assert!(
+            !validator.is_valid(&extra),
+            "nfs4_file_open with {key} passes"
+        );
+    }
+}
+
+/// What an open shows only when it is asked for, or when something is missing.
+#[test]
+fn what_an_open_may_have_beside_validates() {
+    let validator = validator("trace");
+    let open = trace_lines()
+        .into_iter()
+        .find(|(_, line)| line["type"] == "open");
+    let more = changed(&open.expect("an open").1, "", |it| {
+        it.insert("dentry_pointer".into(), json!("0xffff888004a1b2c0"));
+        it.insert(
+            "stack".into(),
+            json!(["nfs4_file_open+0x0 [nfsv4]", "0x12"]),
+        );
+        it.insert("complete".into(), json!(false));
+        it.insert("gaps".into(), json!(["end_not_seen"]));
+        it.insert("result".into(), Value::Null);
+        for key in [
+            "mount",
+            "path",
+            "dev",
+            "fileid",
+            "dentry",
+            "nfs_version",
+            "flags",
+            "claim",
+        ] {
+            it.insert(key.into(), Value::Null);
+        }
+    });
+    assert_valid(&validator, &more, "an open of which little is known");
+}
+
+/// With what only a kernel counts, which no replay has.
+#[test]
+fn the_end_of_a_live_trace_validates() {
+    let mut summary = Summary::default();
+    let counts = ProgramCounts { hits: 23, lost: 1 };
+    summary.kernel.programs.insert("nfst_reval_in", counts);
+    summary.kernel.records = 1;
+    let mut line = Vec::new();
+    Json::new(&mut line).end(&summary).expect("a line");
+    let end: Value = serde_json::from_slice(&line).expect("JSON");
+    assert_eq!(end["programs"]["nfst_reval_in"]["hits"], 23);
+    assert_valid(&validator("trace"), &end, "end");
+    let odd = changed(&end, "/programs/nfst_reval_in", |it| {
+        it["hits"] = json!("many");
+    });
+    assert!(!validator("trace").is_valid(&odd));
+    let odd = changed(&end, "/by_open_path", |it| {
+        it.remove("failed");
+    });
+    assert!(!validator("trace").is_valid(&odd), "every word is there");
+}
