@@ -19,8 +19,19 @@ pub(crate) fn mount(version: NfsVersion) -> Result<()> {
 }
 
 pub(crate) fn mount_at(version: NfsVersion, target: &str) -> Result<()> {
-    let options = format!("vers={version},sec=sys");
-    command("mount.nfs4", &["127.0.0.1:/", target, "-o", &options])
+    mount_with(version, "/", target, "")
+}
+
+/// Mounts what the server calls `source`, with options of mount(8) after the lab's own.
+pub(crate) fn mount_with(
+    version: NfsVersion,
+    source: &str,
+    target: &str,
+    options: &str,
+) -> Result<()> {
+    let source = format!("127.0.0.1:{source}");
+    let options = format!("vers={version},sec=sys{options}");
+    command("mount.nfs4", &[&source, target, "-o", &options])
 }
 
 pub(crate) fn umount() -> Result<()> {

@@ -15,47 +15,57 @@ use lab_contract::protocol::NfsVersion;
 use crate::{boot::command, client, server::EXPORT};
 
 /// The second mount, over another minor version: a super block of its own.
-pub(super) const OTHER: &str = "/other";
+pub(crate) const OTHER: &str = "/other";
 /// Links to /init: a program is called what its link is called.
 const PROGRAMS: &str = "/tmp/programs";
 
 /// A check's own directory.
-pub(super) struct Ground {
+pub(crate) struct Ground {
     /// On the server's file system.
-    pub(super) server: PathBuf,
+    pub(crate) server: PathBuf,
     /// The same on the first mount.
-    pub(super) client: PathBuf,
+    pub(crate) client: PathBuf,
     /// The same on the second one.
-    pub(super) other: PathBuf,
+    pub(crate) other: PathBuf,
 }
 
-/// Mounts, and installs what shell scripts need.
-pub(super) fn prepare(version: NfsVersion) -> Result<()> {
+/// Mounts, and installs the programs.
+pub(crate) fn prepare(version: NfsVersion) -> Result<()> {
+    install()?;
+    mount_both(version)
+}
+
+/// Installs what shell scripts need, and the programs that open files.
+pub(crate) fn install() -> Result<()> {
     command("busybox", &["--install", "-s", "/usr/bin"])?;
     fs::create_dir_all(PROGRAMS).with_context(|| format!("create {PROGRAMS}"))?;
     fs::create_dir_all(OTHER).with_context(|| format!("create {OTHER}"))?;
     for name in ["alpha", "beta", "gamma", "delta"] {
         symlink("/init", program(name)).with_context(|| format!("link {name}"))?;
     }
-    mount_both(version)
+    Ok(())
 }
 
-pub(super) fn mount_both(version: NfsVersion) -> Result<()> {
-    let other = match version {
+pub(crate) fn mount_both(version: NfsVersion) -> Result<()> {
+    client::mount(version)?;
+    client::mount_at(other(version), OTHER)
+}
+
+/// The version of the second mount.
+pub(crate) fn other(version: NfsVersion) -> NfsVersion {
+    match version {
         NfsVersion::V40 => NfsVersion::V41,
         _ => NfsVersion::V40,
-    };
-    client::mount(version)?;
-    client::mount_at(other, OTHER)
+    }
 }
 
 /// The path of a program of that name.
-pub(super) fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     Path::new(PROGRAMS).join(name)
 }
 
 impl Ground {
-    pub(super) fn new(check: &str) -> Result<Self> {
+    pub(crate) fn new(check: &str) -> Result<Self> {
         let ground = Self {
             server: Path::new(EXPORT).join(check),
             client: Path::new(client::MOUNT).join(check),
@@ -67,7 +77,7 @@ impl Ground {
     }
 
     /// Writes a file on the server, with the folders it is in.
-    pub(super) fn file(&self, name: &str) -> Result<()> {
+    pub(crate) fn file(&self, name: &str) -> Result<()> {
         let path = self.server.join(name);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
@@ -76,12 +86,12 @@ impl Ground {
     }
 
     /// The name of one of its files on the first mount.
-    pub(super) fn name(&self, file: &str) -> String {
+    pub(crate) fn name(&self, file: &str) -> String {
         self.client.join(file).display().to_string()
     }
 
     /// Writes a file and has the program `comm` open it that many times.
-    pub(super) fn opens(&self, comm: &str, times: u64, file: &str) -> Result<()> {
+    pub(crate) fn opens(&self, comm: &str, times: u64, file: &str) -> Result<()> {
         if !self.server.join(file).exists() {
             self.file(file)?;
         }
@@ -90,7 +100,7 @@ impl Ground {
 }
 
 /// Has the program `comm` open a file that many times.
-pub(super) fn read(comm: &str, times: u64, path: &str) -> Result<()> {
+pub(crate) fn read(comm: &str, times: u64, path: &str) -> Result<()> {
     let output = Command::new(program(comm))
         .args(["reader", &times.to_string(), path])
         .output()
@@ -104,7 +114,7 @@ pub(super) fn read(comm: &str, times: u64, path: &str) -> Result<()> {
 }
 
 /// Waits until `met` says so.
-pub(super) fn wait_for(
+pub(crate) fn wait_for(
     what: &str,
     limit: Duration,
     mut met: impl FnMut() -> Result<bool>,
@@ -120,7 +130,7 @@ pub(super) fn wait_for(
 }
 
 /// The processes whose command line begins with these words: pid and state.
-pub(super) fn processes(words: &[&str]) -> Result<Vec<(i32, char)>> {
+pub(crate) fn processes(words: &[&str]) -> Result<Vec<(i32, char)>> {
     let wanted = words.join("\0");
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").context("read /proc")? {

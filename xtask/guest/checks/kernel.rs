@@ -43,7 +43,7 @@ pub(super) fn attached() -> Result<(Vec<String>, Vec<String>)> {
 }
 
 /// Waits until nothing is attached or loaded any more.
-pub(super) fn nothing_left() -> Result<()> {
+pub(crate) fn nothing_left() -> Result<()> {
     let mut last = Default::default();
     wait_for(
         "kernel rid of all probes and programs",

@@ -1,16 +1,16 @@
 //! The checks: nfs-trace itself, run as a user would run it, in a guest with two NFSv4 mounts.
 
 mod ending;
-mod ground;
-mod kernel;
+pub(crate) mod ground;
+pub(crate) mod kernel;
 mod limits;
-mod modules;
+pub(crate) mod modules;
 mod output;
 mod pressure;
 pub(crate) mod reader;
-mod refusal;
+pub(crate) mod refusal;
 mod selection;
-mod tool;
+pub(crate) mod tool;
 
 use std::time::Instant;
 

@@ -53,7 +53,7 @@ pub(super) fn gone(ground: &Ground) -> Result<Held> {
     held("said in one sentence, module free to go, tracing works when it is back")
 }
 
-fn unload(name: &str) -> Result<()> {
+pub(crate) fn unload(name: &str) -> Result<()> {
     let c_name = std::ffi::CString::new(name)?;
     wait_for(&format!("{name} unloaded"), UNLOADED_WITHIN, || {
         // O_NONBLOCK: fail where it is in use.
@@ -65,7 +65,7 @@ fn unload(name: &str) -> Result<()> {
     })
 }
 
-fn load(name: &str) -> Result<()> {
+pub(crate) fn load(name: &str) -> Result<()> {
     let list = fs::read_to_string(MODULES_PATH).with_context(|| format!("read {MODULES_PATH}"))?;
     let file = format!("/lab/{name}.ko");
     let line = list

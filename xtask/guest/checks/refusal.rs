@@ -13,7 +13,10 @@ use super::{
 };
 use crate::boot::{command, mount_at};
 
-const USER: u32 = 1000;
+/// The kernel's own switch.
+pub(crate) const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+/// Nobody special.
+pub(crate) const USER: u32 = 1000;
 
 pub(super) fn wrong_usage() -> Result<Held> {
     Tool::run(&["trace", "--mount", "/"])?.refuses(64, &["`/`", "not NFSv4", "/mnt", OTHER])?;
@@ -53,18 +56,25 @@ pub(super) fn no_privilege() -> Result<Held> {
 }
 
 pub(super) fn lockdown() -> Result<Held> {
-    let file = "/sys/kernel/security/lockdown";
-    mount_at("securityfs", "securityfs", "/sys/kernel/security")?;
-    if !Path::new(file).exists() {
-        return Ok(Held::Skipped(format!("this kernel has no {file}")));
+    if !lock_down()? {
+        return Ok(Held::Skipped(format!("this kernel has no {LOCKDOWN}")));
     }
-    fs::write(file, "confidentiality").with_context(|| format!("write {file}"))?;
     Tool::run(&["trace"])?.refuses(69, &["lockdown", "confidentiality"])?;
     says(&Tool::run(&["probes"])?, &["cannot be traced", "lockdown"])?;
     // Where the file cannot be seen, the kernel's refusal must be enough.
     command("busybox", &["umount", "/sys/kernel/security"])?;
     Tool::run(&["trace"])?.refuses(69, &["lockdown"])?;
     held("trace and probes: status 69, with and without securityfs")
+}
+
+/// Locks the kernel down for good; false if it cannot be.
+pub(crate) fn lock_down() -> Result<bool> {
+    mount_at("securityfs", "securityfs", "/sys/kernel/security")?;
+    if !Path::new(LOCKDOWN).exists() {
+        return Ok(false);
+    }
+    fs::write(LOCKDOWN, "confidentiality").with_context(|| format!("write {LOCKDOWN}"))?;
+    Ok(true)
 }
 
 /// `probes` has the reason in its report.

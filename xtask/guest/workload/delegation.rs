@@ -19,18 +19,23 @@ use crate::server;
 /// How long nfsd may take to find out that it can call the client back.
 const GRANTED_WITHIN: Duration = Duration::from_secs(20);
 
-/// nfsd grants nothing before it has reached the client's callback service, and over v4.0 nothing
-/// to an open owner that it has not seen before: so other files are opened, by the same user and
-/// before anything is counted, until one of these opens was answered with a delegation.
 pub(super) fn prepare(server: &Path, client: &Path) -> Result<()> {
     files::write(server, "test1.txt", "old")?;
     files::write(server, "test2.txt", "new")?;
+    warm_up(server, client)
+}
+
+/// nfsd grants nothing before it has reached the client's callback service, and over v4.0 nothing
+/// to an open owner that it has not seen before: so other files are opened, by the same user and
+/// before anything is counted, until one of these opens was answered with a delegation.
+pub(crate) fn warm_up(server: &Path, client: &Path) -> Result<()> {
+    let before = delegations()?;
     let deadline = Instant::now() + GRANTED_WITHIN;
     for number in 0.. {
         let name = format!("warm{number}");
         files::write(server, &name, "old")?;
         let _held = File::open(client.join(&name)).with_context(|| format!("open {name}"))?;
-        if delegations()? > 0 {
+        if delegations()? > before {
             return Ok(());
         }
         if Instant::now() > deadline {
@@ -61,7 +66,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
 }
 
 /// Delegations that nfsd says are out (5.3 and later: /proc/fs/nfsd/clients).
-fn delegations() -> Result<usize> {
+pub(crate) fn delegations() -> Result<usize> {
     let path = "/proc/fs/nfsd/clients";
     let mut count = 0;
     for client in fs::read_dir(path).with_context(|| format!("read {path}"))? {

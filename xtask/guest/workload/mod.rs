@@ -3,7 +3,7 @@
 //! No stat and no directory listing between the opens: both change what the client's caches hold,
 //! and with it the path that the next open takes.
 
-mod delegation;
+pub(crate) mod delegation;
 mod files;
 mod git;
 mod rename;
