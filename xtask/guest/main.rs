@@ -10,6 +10,7 @@ mod run;
 mod serial;
 mod server;
 mod tracer;
+mod verdicts;
 mod workload;
 
 use std::{env, process::ExitCode};
@@ -55,6 +56,7 @@ fn serve() -> Result<()> {
     match job.mode {
         Mode::Shell => boot::shell(&job),
         Mode::Check => checks::all(&job),
+        Mode::Verdicts => verdicts::all(&job),
         Mode::Run | Mode::Probe => run::all(&job),
     }
 }

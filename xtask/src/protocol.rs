@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{check::Checked, mountstats::OpCount, trace::Trace};
+use crate::{check::Checked, mountstats::OpCount, trace::Trace, verdicts::Measured};
 
 /// Where the job lies in the initramfs.
 pub const JOB_PATH: &str = "/lab/job.json";
@@ -75,6 +75,8 @@ pub enum Mode {
     Run,
     /// Run the checks.
     Check,
+    /// Ask `nfs-trace check` for verdicts.
+    Verdicts,
     /// Give a prompt.
     Shell,
 }
@@ -86,7 +88,8 @@ pub struct Job {
     pub mode: Mode,
     /// NFS versions, each mounted in turn.
     pub versions: Vec<NfsVersion>,
-    /// Names of scenarios, run in this order on each version; or of checks, run in this order.
+    /// Names of scenarios, run in this order on each version; or of checks or
+    /// cases, run in this order.
     pub scenarios: Vec<String>,
     /// Whether nfs-trace runs beside each scenario.
     pub tracer: bool,
@@ -115,6 +118,8 @@ pub enum Message {
     },
     /// One check is over.
     Checked(Checked),
+    /// One case in one place is over.
+    Measured(Box<Measured>),
     /// One scenario on one version is over.
     Outcome(Box<Outcome>),
     /// The guest cannot go on.

@@ -19,17 +19,17 @@ use super::ground::wait_for;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// nfs-trace while it runs.
-pub(super) struct Tool {
+pub(crate) struct Tool {
     child: Child,
     files: Files,
 }
 
 /// What one run printed.
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// As a shell shows it: 128 + signal for a signal.
-    pub(super) status: i32,
-    pub(super) out: String,
-    pub(super) err: String,
+    pub(crate) status: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// The lines of one run with `--format json`.
@@ -71,7 +71,7 @@ impl Tool {
     }
 
     /// Starts it after `change` has had its say, on the command and on the name of a file.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         arguments: &[&str],
         change: impl FnOnce(&mut Command, &Path) -> Result<()>,
     ) -> Result<Self> {
@@ -120,7 +120,7 @@ impl Tool {
         Self::start(arguments)?.end()
     }
 
-    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         kill_process(Pid::from_child(&self.child), signal).context("send a signal to nfs-trace")
     }
 
@@ -145,8 +145,12 @@ impl Tool {
         drop(self.child.stderr.take());
     }
 
+    pub(crate) fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// Waits for its end.
-    pub(super) fn end(mut self) -> Result<Ended> {
+    pub(crate) fn end(mut self) -> Result<Ended> {
         use std::os::unix::process::ExitStatusExt as _;
         let mut status = None;
         wait_for("nfs-trace ended", PATIENCE, || {

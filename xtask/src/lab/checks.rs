@@ -108,7 +108,10 @@ pub(crate) fn execute(options: &Options, mut show: impl FnMut(&Checked)) -> Resu
                 );
                 return Ok(outcomes);
             }
-            Message::Ready(_) | Message::Begin { .. } | Message::Outcome(_) => {}
+            Message::Ready(_)
+            | Message::Begin { .. }
+            | Message::Outcome(_)
+            | Message::Measured(_) => {}
         }
     }
     bail!("guest ended before it was done: {}", running(&owed))

@@ -119,7 +119,8 @@ impl Session {
                 Message::Ready(_)
                 | Message::Log { .. }
                 | Message::Begin { .. }
-                | Message::Checked(_) => {}
+                | Message::Checked(_)
+                | Message::Measured(_) => {}
             }
         }
         bail!("guest ended before it was done\n{}", self.console.tail())
