@@ -40,6 +40,7 @@ enum Lab {
     Run(lab::run::Options),
     Diff(lab::diff::Options),
     Checks(lab::checks::Options),
+    Verdicts(lab::verdicts::Options),
     Shell(lab::shell::Options),
     /// What can be asked of the lab
     List,
@@ -66,6 +67,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Lab(Lab::Run(options)) => lab::run::run(options),
         Task::Lab(Lab::Diff(options)) => lab::diff::run(options),
         Task::Lab(Lab::Checks(options)) => lab::checks::run(options),
+        Task::Lab(Lab::Verdicts(options)) => lab::verdicts::run(options),
         Task::Lab(Lab::Shell(options)) => lab::shell::run(options),
         Task::Lab(Lab::List) => {
             lab::list::run();

@@ -66,7 +66,7 @@ pub(crate) fn prepare(spec: &Spec, job: &Job) -> Result<Guest> {
     cache::create_dir(&dir)?;
     let initrd = dir.join("initrd.cpio");
     let mut bytes = std::fs::read(&base)?;
-    if job.mode == Mode::Check {
+    if matches!(job.mode, Mode::Check | Mode::Verdicts) {
         bytes.extend(bpftool::archive(SUITES)?);
     }
     bytes.extend(image::overlay(job, &init, tracer.as_deref())?);

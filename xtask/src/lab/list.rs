@@ -1,7 +1,7 @@
 //! `cargo xtask lab list`: what can be asked of the lab.
 
 use clap::ValueEnum as _;
-use lab_contract::{check::CHECKS, scenario::SCENARIOS};
+use lab_contract::{check::CHECKS, scenario::SCENARIOS, verdicts::CASES};
 
 use super::client::Client;
 
@@ -43,5 +43,9 @@ pub(crate) fn run() {
     println!("\nchecks (lab checks --check)");
     for check in CHECKS {
         println!("  {:<18} {}", check.name, check.what);
+    }
+    println!("\ncases (lab verdicts --case)");
+    for case in CASES {
+        println!("  {:<20} {}", case.name, case.what);
     }
 }

@@ -24,4 +24,5 @@ mod session;
 pub(crate) mod shell;
 pub(crate) mod sides;
 pub(crate) mod table;
+pub(crate) mod verdicts;
 mod vmlinux;

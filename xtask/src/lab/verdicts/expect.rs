@@ -1,0 +1,242 @@
+//! Which verdict each client should get, case by case.
+//!
+//! It follows from the kernel's source. An affected client looks for open state before it looks
+//! for a delegation (nfs4_open_prepare), so a reopen is served from open state even where a
+//! delegation would allow it; a fixed client cannot show what it would do without one.
+
+use lab_contract::{protocol::NfsVersion, verdicts::Cell};
+
+use super::{
+    super::client::Client,
+    report::{Kind, Level, Verdict},
+};
+
+/// How long a check of one mount may take under emulation.
+const MS_AT_MOST: u64 = 30_000;
+/// `--timeout` of the case `dead-server`, and what starting and ending may add.
+const DEAD_MS_AT_MOST: u64 = 5_000 + 3_000;
+
+/// What one run of `nfs-trace check` has to end in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// A report.
+    Report(Answer),
+    /// Status 64, no report, and these words.
+    Refusal(&'static [&'static str]),
+    /// It was told to end, or killed: what it had seen until then, and never the contrary.
+    Interrupted,
+}
+
+/// Which verdicts a mount may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum May {
+    /// What is true of it.
+    Truth,
+    /// That, or "inconclusive".
+    TruthOrNothing,
+    /// Only "inconclusive".
+    Nothing,
+}
+
+/// What a report has to say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) may: May,
+    /// Where a verdict's proof comes from.
+    pub(crate) proof: Kind,
+    /// Words of the report, whatever their case.
+    pub(crate) says: &'static [&'static str],
+    /// Who opened the file and who holds it are told.
+    pub(crate) tells_who: bool,
+    pub(crate) ms_at_most: u64,
+}
+
+impl Answer {
+    const fn new(may: May) -> Self {
+        Self {
+            may,
+            proof: Kind::SelfTest,
+            says: &[],
+            tells_who: false,
+            ms_at_most: MS_AT_MOST,
+        }
+    }
+
+    const fn says(self, says: &'static [&'static str]) -> Self {
+        Self { says, ..self }
+    }
+}
+
+/// What is true of one mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Truth {
+    pub(crate) verdict: Verdict,
+    /// Any of these will do.
+    pub(crate) levels: &'static [Level],
+}
+
+/// What is true of a mount of this version.
+pub(crate) fn truth(client: Client, version: NfsVersion) -> Truth {
+    if client.is_affected(version) {
+        return Truth {
+            verdict: Verdict::Affected,
+            levels: &[Level::None],
+        };
+    }
+    let levels: &[Level] = match client {
+        Client::Be189f7eOnly if client.accepts_names(version) => &[Level::Be189f7e],
+        // From v4.1 on the two levels behave alike, and the rebuilt client has all symbols of
+        // the full series.
+        Client::Be189f7eOnly => &[Level::Be189f7e, Level::Full],
+        _ => &[Level::Full],
+    };
+    Truth {
+        verdict: Verdict::NotAffected,
+        levels,
+    }
+}
+
+/// The table.
+pub(crate) fn expected(cell: &Cell, label: &str, client: Client) -> Expected {
+    let affected = client.is_affected(cell.version);
+    let hidden = cell.delegations && !affected;
+    let truth = Answer::new(May::Truth);
+    let nothing = Answer::new(May::Nothing);
+    Expected::Report(match &*cell.case {
+        // Nothing may be written, so there is no way round the delegation.
+        "file" if hidden => nothing.says(&["delegat"]),
+        // The holder's own open was answered with a delegation, which serves every reopen.
+        "observe" if hidden => nothing.says(&["delegat"]),
+        // If the report had no word of it, the server would have granted nothing and the cell
+        // would prove nothing.
+        "mount" | "reproduce" | "rename-with" if hidden => truth.says(&["delegat"]),
+        "observe" => Answer {
+            proof: Kind::Observed,
+            tells_who: affected,
+            ..truth
+        },
+        "observe-idle" => nothing,
+        "non-root" => nothing.says(&["privilege"]),
+        "dead-server" => Answer {
+            ms_at_most: DEAD_MS_AT_MOST,
+            ..nothing.says(&["127.0.0.1", "answer"])
+        },
+        "symlink-trap" => Answer::new(May::TruthOrNothing),
+        "nothing-left" if label != "next" => return Expected::Interrupted,
+        "not-nfs" => return Expected::Refusal(&["/tmp", "NFSv4"]),
+        "no-mounts" => nothing.says(&["mount"]),
+        "no-module" => nothing.says(&["nfsv4"]),
+        "lockdown" => nothing.says(&["lockdown"]),
+        _ => truth,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+    use lab_contract::verdicts::{CASES, cells};
+
+    use super::*;
+
+    const VERSIONS: [NfsVersion; 3] = [NfsVersion::V40, NfsVersion::V41, NfsVersion::V42];
+
+    fn every_cell() -> Vec<Cell> {
+        let names: Vec<String> = CASES.iter().map(|case| case.name.to_owned()).collect();
+        cells(&names, &VERSIONS)
+    }
+
+    fn answer(case: &str, version: NfsVersion, delegations: bool, client: Client) -> Answer {
+        let cell = Cell {
+            case: case.into(),
+            version,
+            delegations,
+        };
+        match expected(&cell, "", client) {
+            Expected::Report(answer) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn truth_is_affected_where_the_first_patch_is_missing() {
+        use Level::{Be189f7e, Full, None};
+        use NfsVersion::{V40, V41};
+        let found = |client, version| {
+            let Truth { verdict, levels } = truth(client, version);
+            (verdict, levels)
+        };
+        let bad: (_, &[_]) = (Verdict::Affected, &[None]);
+        for client in [Client::WithoutBe189f7e, Client::WithoutSeries] {
+            for version in VERSIONS {
+                assert_eq!(found(client, version), bad);
+            }
+        }
+        let good: (_, &[_]) = (Verdict::NotAffected, &[Full]);
+        assert_eq!(found(Client::Stock, V40), good);
+        assert_eq!(found(Client::AffectedOnV40, V40), bad);
+        assert_eq!(found(Client::AffectedOnV40, V41), good);
+        let half: (_, &[_]) = (Verdict::NotAffected, &[Be189f7e]);
+        assert_eq!(found(Client::Be189f7eOnly, V40), half);
+        let either: (_, &[_]) = (Verdict::NotAffected, &[Be189f7e, Full]);
+        assert_eq!(found(Client::Be189f7eOnly, V41), either);
+    }
+
+    #[test]
+    fn a_delegation_hides_a_fixed_client_and_no_affected_one() {
+        for version in VERSIONS {
+            for case in ["file", "observe"] {
+                let fixed = answer(case, version, true, Client::Stock);
+                assert_eq!(fixed.may, May::Nothing);
+                assert_eq!(fixed.says, ["delegat"]);
+                let affected = answer(case, version, true, Client::WithoutSeries);
+                assert_eq!(affected.may, May::Truth);
+                let without = answer(case, version, false, Client::Stock);
+                assert_eq!(without.may, May::Truth);
+            }
+            for case in ["mount", "reproduce", "rename-with"] {
+                let fixed = answer(case, version, true, Client::Be189f7eOnly);
+                assert_eq!((fixed.may, fixed.says), (May::Truth, &["delegat"][..]));
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_experiments_in_a_sound_guest_have_to_find_the_truth() {
+        for cell in every_cell() {
+            for client in Client::value_variants() {
+                let Expected::Report(answer) = expected(&cell, "", *client) else {
+                    assert!(["nothing-left", "not-nfs"].contains(&&*cell.case));
+                    continue;
+                };
+                let blind = [
+                    "observe-idle",
+                    "non-root",
+                    "dead-server",
+                    "no-mounts",
+                    "no-module",
+                    "lockdown",
+                ];
+                let hidden = answer.says == ["delegat"];
+                if blind.contains(&&*cell.case) {
+                    assert_eq!(answer.may, May::Nothing, "{cell:?}");
+                } else if cell.case == "symlink-trap" {
+                    assert_eq!(answer.may, May::TruthOrNothing);
+                } else if !hidden {
+                    assert_eq!(answer.may, May::Truth, "{cell:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn after_the_signals_the_next_run_has_to_know() {
+        let cell = Cell {
+            case: "nothing-left".into(),
+            version: NfsVersion::V40,
+            delegations: false,
+        };
+        let found = |label| expected(&cell, label, Client::Stock);
+        assert_eq!(found("SIGINT"), Expected::Interrupted);
+        assert_eq!(found("next"), Expected::Report(Answer::new(May::Truth)));
+    }
+}
