@@ -12,7 +12,7 @@ use lab_contract::protocol::NfsVersion;
 
 use crate::{
     exec,
-    lab::{checks, client::Client, guest::Spec, run, table},
+    lab::{checks, client::Client, guest::Spec, run, table, verdicts},
     setup::{self, Needs, Tools},
     tidy, workspace,
 };
@@ -25,10 +25,24 @@ pub(crate) struct Options {
     no_lab: bool,
 }
 
+const ALL_VERSIONS: [NfsVersion; 3] = [NfsVersion::V40, NfsVersion::V41, NfsVersion::V42];
+
 /// The guests in which the program itself is checked: bad input, ends, filters, overload.
 const CHECKED: &[(&str, Client)] = &[
     ("debian:6.1", Client::Stock),
     ("debian:6.12", Client::Stock),
+];
+
+/// The guests in which `nfs-trace check` has to find the right verdicts, each on NFSv4.0, 4.1 and
+/// 4.2, and the cases (none: all).
+const JUDGED: &[(&str, Client, &[&str])] = &[
+    ("debian:6.1", Client::Stock, &[]),
+    ("debian:6.1", Client::WithoutBe189f7e, &[]),
+    ("debian:6.1", Client::WithoutSeries, &[]),
+    ("debian:6.1", Client::Be189f7eOnly, &[]),
+    // Two mounts of which one is affected.
+    ("debian:6.1", Client::AffectedOnV40, &["several"]),
+    ("debian:6.12", Client::Stock, &[]),
 ];
 
 /// The guests, each on NFSv4.0, 4.1 and 4.2 with all scenarios.
@@ -67,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cargo(&tools, &["test", "--workspace", "--locked"])
     });
     if *no_lab {
-        let guests = GUESTS.len() + CHECKED.len();
+        let guests = GUESTS.len() + CHECKED.len() + JUDGED.len();
         eprintln!("SKIPPED: the lab ({guests} guests), because of --no-lab");
         steps.skipped += guests;
     } else {
@@ -81,15 +95,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 check(kernel, *client)
             });
         }
+        for (kernel, client, cases) in JUDGED {
+            steps.run(&format!("verdicts: {kernel} {}", client.name()), || {
+                verdicts(kernel, *client, cases)
+            });
+        }
     }
     steps.end()
 }
 
 fn guest(kernel: &str, client: Client) -> Result<()> {
-    let vers = vec![NfsVersion::V40, NfsVersion::V41, NfsVersion::V42];
     let options = run::Options {
         spec: spec(kernel, client),
-        vers,
+        vers: ALL_VERSIONS.to_vec(),
         scenarios: Vec::new(),
         capture: None,
     };
@@ -110,6 +128,17 @@ fn check(kernel: &str, client: Client) -> Result<()> {
         checks: Vec::new(),
     };
     checks::summary(&checks::execute(&options, checks::line)?)
+}
+
+fn verdicts(kernel: &str, client: Client, cases: &[&str]) -> Result<()> {
+    let options = verdicts::Options {
+        spec: spec(kernel, client),
+        vers: ALL_VERSIONS.to_vec(),
+        cases: cases.iter().map(|&case| case.to_owned()).collect(),
+    };
+    verdicts::summary(&verdicts::execute(&options, |measured, problems| {
+        verdicts::line(measured, client, problems);
+    })?)
 }
 
 fn spec(kernel: &str, client: Client) -> Spec {
