@@ -150,7 +150,7 @@ EXAMPLES
       touches nothing: judges what others open meanwhile
   nfs-trace check /srv --reproduce --timeout 1m
       the whole story: a file is renamed over one that is held open
-  nfs-trace check /srv --reproduce --rename-with 'ssh other mv -f {from} {to}'
+  nfs-trace check /srv --reproduce --rename-with 'ssh b mv -f {from} {to}'
       the same, with another machine as the second client
 
 EXIT STATUS

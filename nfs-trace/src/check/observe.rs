@@ -22,7 +22,7 @@ use super::{
     holders::{Cred, Holder},
     level::{Ground, level_shown},
 };
-use crate::trace::{OpenPath, PathWord};
+use crate::trace::{Gap, OpenPath, PathWord};
 
 /// OPENs of held files that wait for the next scan.
 const CANDIDATES_AT_MOST: usize = 65_536;
@@ -122,7 +122,7 @@ impl Observer {
         };
         tally.opens += 1;
         if !path.complete() {
-            tally.incomplete += 1;
+            tally.incomplete += u64::from(something_is_missing(path));
             note(&mut self.opens, path, None);
             return;
         }
@@ -266,6 +266,17 @@ impl Observer {
             Outcome::Doubt(doubt) => tally.doubt(doubt),
         }
     }
+}
+
+/// Whether more is missing than what lies outside: the beginning of an open that was running
+/// when the observation began, or an end in the VFS, which refused it.
+fn something_is_missing(path: &OpenPath) -> bool {
+    let outside = |gap: &Gap| match gap {
+        Gap::BeganBefore => true,
+        Gap::EndNotSeen => path.open_path == PathWord::Failed,
+        Gap::RecordLost | Gap::ReturnMissed | Gap::Unjoined => false,
+    };
+    !path.gaps.iter().all(outside)
 }
 
 /// The file and mode of an OPEN that an affected client would not send if the file is open.

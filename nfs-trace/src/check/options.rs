@@ -48,6 +48,8 @@ pub struct MountFacts {
     pub acdirmin: u32,
     /// See `acdirmin`.
     pub acdirmax: u32,
+    /// GETATTRs sent so far.
+    pub getattrs: u64,
 }
 
 impl Default for MountFacts {
@@ -64,6 +66,7 @@ impl Default for MountFacts {
             acregmax: 60,
             acdirmin: 30,
             acdirmax: 60,
+            getattrs: 0,
         }
     }
 }
@@ -111,6 +114,9 @@ impl MountFacts {
                 .find_map(|item| item.strip_prefix("caps=0x"));
             self.caps = hex.and_then(|hex| u32::from_str_radix(hex, 16).ok());
             self.atomic_open_v1 = self.caps.map(|caps| caps & ATOMIC_OPEN_V1 != 0);
+        } else if let Some(counts) = line.strip_prefix("GETATTR:") {
+            let sent = counts.split_ascii_whitespace().next();
+            self.getattrs = sent.and_then(|sent| sent.parse().ok()).unwrap_or(0);
         }
     }
 
@@ -154,6 +160,32 @@ impl MountFacts {
             None
         }
     }
+}
+
+/// On an affected client with ATOMIC_OPEN_V1: what `cached` opens had checked besides the
+/// name, from the GETATTRs that all of the mount sent meanwhile. Before 4.18
+/// nfs_lookup_verify_inode() asks for the file's attributes on each open, later kernels leave
+/// that to the OPEN, which is not sent.
+#[must_use]
+pub fn unchecked(after: &MountFacts, getattrs_before: u64, cached: usize) -> Option<String> {
+    if cached == 0 || after.atomic_open_v1 != Some(true) {
+        return None;
+    }
+    let sent = after.getattrs.saturating_sub(getattrs_before);
+    let cached = cached as u64;
+    Some(if sent < cached {
+        format!(
+            "the file itself was not checked (GETATTRs sent: {sent}, for {cached} opens from \
+             cached open state), only its name, against the directory's cached attributes: as \
+             Linux 4.18 to 4.19.63 do over v4.1 and later"
+        )
+    } else {
+        format!(
+            "the file's attributes may have been asked for (GETATTRs sent: {sent}, for {cached} \
+             opens from cached open state), as Linux before 4.18 does over v4.1 and later unless \
+             mounted with nocto"
+        )
+    })
 }
 
 /// What of these facts matters to the answer, a sentence each. `lookupcache=positive` and the
@@ -230,7 +262,8 @@ mod tests {
              \tRPC iostats version: 1.1  p/v: 100003/4 (nfs)\n\
              \txprt:\ttcp 0 0 1 0 0 40 40 0 41 0 2 0 0\n\
              \tper-op statistics\n\
-             \t        NULL: 1 1 0 44 24 0 0 0 0\n\n"
+             \t        NULL: 1 1 0 44 24 0 0 0 0\n\
+             \t     GETATTR: 7 8 0 1400 1680 0 3 3 0\n\n"
         )
     }
 
@@ -249,6 +282,7 @@ mod tests {
             nfs_version: Some("4.1".into()),
             caps: Some(0x3ffb_ffff),
             atomic_open_v1: Some(true),
+            getattrs: 7,
             ..MountFacts::default()
         };
         assert_eq!(facts("4.1", WITH_V1, TIMES), expected);
@@ -270,10 +304,26 @@ mod tests {
             acregmax: 1,
             acdirmin: 2,
             acdirmax: 5,
+            getattrs: 7,
         };
         assert_eq!(facts("4.0", WITHOUT_V1, more), expected);
         let none = facts("4.2", WITH_V1, "lookupcache=none,");
         assert_eq!(none.lookupcache, LookupCache::None);
+    }
+
+    #[test]
+    fn what_a_cached_open_had_checked_follows_from_the_getattrs() {
+        let after = facts("4.1", WITH_V1, "");
+        let said = |before, cached| unchecked(&after, before, cached).unwrap();
+        assert!(said(6, 9).starts_with("the file itself was not checked (GETATTRs sent: 1,"));
+        assert!(said(0, 7).starts_with("the file's attributes may have been asked for"));
+        assert_eq!(unchecked(&after, 7, 0), None, "no cached open");
+        let v40 = facts("4.0", WITHOUT_V1, "");
+        assert_eq!(
+            unchecked(&v40, 7, 9),
+            None,
+            "over v4.0 the name is not checked either"
+        );
     }
 
     #[test]

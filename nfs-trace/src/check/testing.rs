@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     conclude::Mishaps,
     level::{Ground as LevelGround, level_shown},
+    options::{self, MountFacts},
     plan::{self, Plan},
     run::{Checked, Ground, mount_facts},
     selftest::{
@@ -74,6 +75,8 @@ async fn all(ground: &Ground, plans: &[Plan], args: &CheckArgs) -> anyhow::Resul
     let watch = Watch::start(ground.facts.clone(), &ground.layout, &filters).await?;
     let inode_check = watch.signals().inode_check;
 
+    let before: Vec<_> = plans.iter().map(mount_facts).collect();
+
     let (stop, stopped) = watch::channel(false);
     let mut running = JoinSet::new();
     let mut ended: Vec<Result<Ended, Mishaps>> = Vec::new();
@@ -89,21 +92,18 @@ async fn all(ground: &Ground, plans: &[Plan], args: &CheckArgs) -> anyhow::Resul
             Ended::default()
         }));
     }
-    let followed = follow(watch, running, &stop, &mut signals).await?;
-    for (index, one) in followed.ended {
+    let mut followed = follow(watch, running, &stop, &mut signals).await?;
+    for (index, one) in std::mem::take(&mut followed.ended) {
         ended[index] = Ok(one);
     }
-    let weigh = |(plan, one): (&Plan, Result<Ended, Mishaps>)| match one {
+    let weigh = |((plan, one), before): ((&Plan, Result<Ended, Mishaps>), _)| match one {
         Err(mishaps) => Checked::not_done(mishaps),
         Ok(one) => {
-            let level = LevelGround {
-                atomic_open_v1: mount_facts(plan).and_then(|facts| facts.atomic_open_v1),
-                inode_check,
-            };
-            weigh(one, &followed.paths, followed.lost, level, args.timeout)
+            let facts = [before, mount_facts(plan)];
+            weigh(one, &followed, facts, inode_check, args.timeout)
         }
     };
-    Ok(plans.iter().zip(ended).map(weigh).collect())
+    Ok(plans.iter().zip(ended).zip(before).map(weigh).collect())
 }
 
 /// A self-test that has ended.
@@ -203,16 +203,22 @@ async fn start(
     })
 }
 
+/// `facts`: of the mount, before and after.
 fn weigh(
     ended: Ended,
-    paths: &[OpenPath],
-    lost: Lost,
-    level: LevelGround,
+    followed: &Followed,
+    facts: [Option<MountFacts>; 2],
+    inode_check: bool,
     timeout: Duration,
 ) -> Checked {
     let Ended { pid, ran, took } = ended;
-    let of_child = paths.iter().filter(|path| path.tgid == pid);
+    let of_child = followed.paths.iter().filter(|path| path.tgid == pid);
     let paths: Vec<OpenPath> = of_child.cloned().collect();
+    let [before, after] = facts;
+    let level = LevelGround {
+        atomic_open_v1: after.as_ref().and_then(|facts| facts.atomic_open_v1),
+        inode_check,
+    };
     let outcome = judge(&ran.said, &paths, |path| level_shown(path, level));
     let mut remarks = outcome.remarks;
     if let Some(second) = &ran.second {
@@ -224,6 +230,11 @@ fn weigh(
             path.display()
         ));
     }
+    if let (Some(before), Some(after)) = (before, after)
+        && let Some(remark) = options::unchecked(&after, before.getattrs, outcome.cached)
+    {
+        remarks.push(remark);
+    }
     Checked {
         evidence: outcome.evidence,
         mishaps: Mishaps {
@@ -231,7 +242,7 @@ fn weigh(
             unanswered: ran.timed_out.then_some(timeout),
             interrupted: ran.interrupted,
             failed: outcome.failed,
-            lost: Some(lost),
+            lost: Some(followed.lost),
             incomplete: outcome.missed,
         },
         remarks,

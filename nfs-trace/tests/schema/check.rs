@@ -20,6 +20,7 @@ fn a_check() -> Value {
         "type": "check",
         "version": "0.1.0",
         "kernel": "6.1.0-56-amd64",
+        "distribution": "Debian GNU/Linux 12 (bookworm)",
         "verdict": "affected",
         "why": "1 of 2 mounts is affected",
         "evidence": [{
@@ -32,6 +33,7 @@ fn a_check() -> Value {
         }],
         "mounts": [{
             "mount": "/mnt",
+            "also_mounted_at": ["/srv"],
             "server": "127.0.0.1:/",
             "dev": "0:40",
             "nfs_version": "4.1",
@@ -44,6 +46,7 @@ fn a_check() -> Value {
             "verdict": "affected",
             "fix_level": "none",
             "why": "a file that was open was opened again and the server was not asked",
+            "remarks": ["the second client was a second mount over NFSv4.2"],
             "evidence": [{
                 "kind": "self_test",
                 "looked_at": "6 reopens of a file of our own",

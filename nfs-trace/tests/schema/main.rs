@@ -135,3 +135,20 @@ fn the_report_of_this_machine_validates() {
         "problems and can_trace contradict each other"
     );
 }
+
+/// Whatever this machine is, `check` has an answer. It touches no file here.
+#[test]
+fn the_check_of_this_machine_validates() {
+    let output = Command::new(env!("CARGO_BIN_EXE_nfs-trace"))
+        .args(["check", "--observe", "100ms", "--format", "json"])
+        .output()
+        .expect("the binary runs");
+    let report = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_valid(&validator("check"), &report, "check");
+    let status = match report["verdict"].as_str() {
+        Some("not_affected") => 0,
+        Some("affected") => 2,
+        _ => 3,
+    };
+    assert_eq!(output.status.code(), Some(status));
+}

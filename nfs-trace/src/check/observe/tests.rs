@@ -542,6 +542,24 @@ fn incomplete_paths_never_count_and_are_reported() {
     }
 }
 
+/// What was running at the start, and what the VFS refused, is no loss.
+#[test]
+fn an_open_that_lies_partly_outside_is_no_loss_and_no_proof() {
+    for (word, gap, lost) in [
+        (PathWord::Cached, Gap::BeganBefore, 0),
+        (PathWord::Failed, Gap::EndNotSeen, 0),
+        (PathWord::Unknown, Gap::EndNotSeen, 1),
+        (PathWord::Failed, Gap::ReturnMissed, 1),
+    ] {
+        let mut case = Case::new();
+        case.reopen.open_path = word;
+        case.reopen.gaps.push(gap);
+        let observed = case.observer().finish().remove(&DEV).unwrap();
+        assert_eq!(observed.incomplete, lost, "{word:?} {gap:?}");
+        assert_eq!(observed.evidence.finding, Finding::Nothing);
+    }
+}
+
 #[test]
 fn each_mount_has_its_own_result() {
     let mut case = Case::new();

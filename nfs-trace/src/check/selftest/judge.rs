@@ -22,6 +22,8 @@ pub struct Outcome {
     pub left_behind: Option<PathBuf>,
     /// Opens whose path was not seen completely, or not at all.
     pub missed: usize,
+    /// Opens that were served from cached open state.
+    pub cached: usize,
     /// The opened file.
     pub file: Option<PathBuf>,
 }
@@ -55,6 +57,8 @@ pub fn judge(
         }
     }
     outcome.missed = test.missed;
+    let cached = |one: &&(_, &OpenPath, _)| one.1.open_path == PathWord::Cached;
+    outcome.cached = test.opens.iter().filter(cached).count();
     if let Some(file) = &outcome.file {
         let whose = if own { "our own file" } else { "the file" };
         let file = format!("{whose} {}", file.display());
