@@ -151,6 +151,17 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
+    /// What the last run printed on stdout.
+    pub(super) fn last_answer(&self) -> &str {
+        let last = self.measured.asked.last();
+        last.map_or("", |asked| asked.out.as_str())
+    }
+
+    /// As if the last run had not been.
+    pub(super) fn forget_last(&mut self) {
+        self.measured.asked.pop();
+    }
+
     /// The last run was killed together with all that could clean up: what it left does not count.
     pub(super) fn forgive(&mut self) {
         if let Some(asked) = self.measured.asked.last_mut() {

@@ -74,9 +74,9 @@ fn measure(ready: &mut Ready, measured: &mut Measured) -> Result<()> {
 fn one(bench: &mut Bench<'_>) -> Result<()> {
     match bench.case() {
         "file" => kinds::file(bench),
-        "mount" => bench.check("", &["/mnt"]),
-        "reproduce" => kinds::reproduce(bench),
-        "rename-with" => kinds::rename_with(bench),
+        "mount" => kinds::with_delegation(bench, kinds::mount),
+        "reproduce" => kinds::with_delegation(bench, kinds::reproduce),
+        "rename-with" => kinds::with_delegation(bench, kinds::rename_with),
         "observe" => kinds::observe(bench),
         "observe-idle" => bench.check("", &["--observe", "2s"]),
         "read-only" => places::read_only(bench),

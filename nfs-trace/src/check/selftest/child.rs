@@ -20,7 +20,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{
         AtFlags, CWD, Dir, FileType, Mode as Permissions, OFlags, RawMode, fchmod, openat, stat,
-        statat,
+        statat, statvfs,
     },
     io::Errno,
     process::{Gid, Uid, getegid, geteuid},
@@ -55,6 +55,9 @@ pub fn run() -> anyhow::Result<()> {
     let Order::Go = order()? else {
         bail!("the second order is not to go");
     };
+    // Always asks the server (nfs_statfs, fs/nfs/super.c): where it does not answer, this
+    // process is killed here, and no request to make something is on its way.
+    statvfs(&job.path).with_context(|| format!("failed to reach {}", job.path.display()))?;
     let outcome = if job.directory {
         directory(&job)
     } else {

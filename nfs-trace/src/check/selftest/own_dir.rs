@@ -165,12 +165,21 @@ fn boot_id() -> io::Result<String> {
     Ok(id.split('-').next().unwrap_or_default().to_string())
 }
 
-/// Field 22 of /proc/PID/stat: when the process started, in clock ticks since boot.
+/// When a process started, in clock ticks since boot; nothing once it has ended.
 fn start_time(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parse_start(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Fields 3 and 22 of /proc/PID/stat, see proc_pid_stat(5).
+fn parse_start(stat: &str) -> Option<u64> {
     // The command name, field 2, may hold anything but ends with the last parenthesis.
     let (_, after) = stat.rsplit_once(')')?;
-    after.split_ascii_whitespace().nth(19)?.parse().ok()
+    let mut words = after.split_ascii_whitespace();
+    // A zombie has ended, though nobody has asked how.
+    if matches!(words.next()?, "Z" | "X") {
+        return None;
+    }
+    words.nth(18)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -233,6 +242,16 @@ mod tests {
         assert!(left(&alive) && left(&foreign));
         own.remove().unwrap();
         assert!(left(&alive) && left(&foreign), "the others' stay");
+    }
+
+    #[test]
+    fn a_zombie_is_dead() {
+        let stat = |state: &str| {
+            format!("7 (a) b) {state} 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0\n")
+        };
+        assert_eq!(parse_start(&stat("S")), Some(4711));
+        assert_eq!(parse_start(&stat("Z")), None);
+        assert_eq!(parse_start("7 (a"), None);
     }
 
     #[test]
