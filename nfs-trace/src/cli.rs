@@ -118,7 +118,7 @@ pub struct TraceArgs {
     #[arg(long)]
     pub stack: bool,
     /// Stop after this long, as 30s, 5m
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub duration: Option<Duration>,
     /// Stop after this many opens
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -166,7 +166,7 @@ pub struct CheckArgs {
     #[arg(value_name = "MOUNT|FILE")]
     pub targets: Vec<PathBuf>,
     /// Touch no file: judge the opens that others make for this long, as 60s, 5m
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub observe: Option<Duration>,
     /// Have a second client rename a file over a held one, and see what is read
     #[arg(long, conflicts_with = "observe")]
@@ -176,7 +176,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "COMMAND", requires = "reproduce")]
     pub rename_with: Option<String>,
     /// Give up on a mount after this long
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
     pub timeout: Duration,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
@@ -216,6 +216,17 @@ pub struct LaunchArgs {
     /// The command
     #[arg(last = true, required = true)]
     pub command: Vec<OsString>,
+}
+
+/// At least a millisecond, at most a year, so that every deadline can be reckoned.
+fn time(text: &str) -> Result<Duration, String> {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (Duration::from_millis(1)..=YEAR).contains(&time) {
+        Ok(time)
+    } else {
+        Err("must be from 1ms to 365days".into())
+    }
 }
 
 fn buffer_size(text: &str) -> Result<u32, String> {

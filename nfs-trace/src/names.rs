@@ -1,5 +1,7 @@
 //! Numbers of the kernel's interfaces in words, and bytes as text that is safe to show.
 
+use std::{os::unix::ffi::OsStrExt as _, path::Path};
+
 /// `-2` -> `ENOENT`; numbers without a name stay numbers. Beside the common errnos,
 /// those of include/linux/errno.h that never reach user space.
 #[must_use]
@@ -124,6 +126,12 @@ pub fn escape(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// A path as text that is safe to show, see [`escape`].
+#[must_use]
+pub fn escape_path(path: &Path) -> String {
+    escape(path.as_os_str().as_bytes())
 }
 
 #[cfg(test)]

@@ -28,8 +28,9 @@ fn affected(report: &MountReport) -> Vec<String> {
          who is served old files)"
             .to_string(),
         // What the lab measures on an affected client, see "What clears it" in README.md.
-        "an `ls` of the directory makes the client notice a new file; a `stat` of the name may \
-         say ENOENT and change nothing"
+        "listing the directory on this mount (`ls -l DIRECTORY`) makes the next open find the \
+         new file, also while the old one is held; a `stat` of the name right after the rename \
+         does not"
             .to_string(),
     ];
     let shortest = "`acdirmax=N` (or `actimeo=N`) shortens that time to N seconds, at the price \

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use super::{
-    evidence::{Evidence, FixLevel},
+    evidence::{Evidence, Finding, FixLevel},
     options::{self, MountFacts},
     plan::Plan,
     report::MountReport,
     verdict::{Judgement, Verdict, judge},
 };
-use crate::summary::Lost;
+use crate::{
+    names::{escape, escape_path},
+    summary::Lost,
+};
 
 /// What went wrong with a check of one mount, if anything did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,13 +86,9 @@ pub fn conclude(
     let Judgement { verdict, fix_level } = judge(&weighed, missed.is_some());
     let dev = plan.mount.dev;
     let mut report = MountReport {
-        mount: plan.mount.point.display().to_string(),
-        also_mounted_at: plan
-            .also
-            .iter()
-            .map(|point| point.display().to_string())
-            .collect(),
-        server: plan.mount.source.clone(),
+        mount: escape_path(&plan.mount.point),
+        also_mounted_at: plan.also.iter().map(|point| escape_path(point)).collect(),
+        server: escape(plan.mount.source.as_bytes()),
         dev: format!("{}:{}", dev >> 20, dev & 0xf_ffff),
         nfs_version: plan.mount.nfs_version.clone(),
         atomic_open_v1: None,
@@ -111,6 +110,13 @@ pub fn conclude(
         && let Some(end) = mishaps.early_end(plan)
     {
         report.remarks.push(format!("the check ended early: {end}"));
+    }
+    if verdict == Verdict::Affected && image.finding == Finding::PointsToNotAffected {
+        report.remarks.push(
+            "the kernel's image points the other way: what was seen counts (these modules may \
+             not be the ones that belong to it)"
+                .into(),
+        );
     }
     if let Some(facts) = facts {
         report.set_facts(facts);
@@ -142,7 +148,12 @@ fn why(
                 return why.clone();
             }
             if let Some(missed) = missed {
-                return format!("not everything was seen: {missed}");
+                let but = if evidence.iter().any(|one| one.finding == Finding::Affected) {
+                    "; what was seen points to an affected client"
+                } else {
+                    ""
+                };
+                return format!("not everything was seen: {missed}{but}");
             }
             if let Some(end) = mishaps.early_end(plan) {
                 return end;

@@ -14,7 +14,7 @@ const O_EXCL: u32 = 0o200;
 pub struct Ground {
     /// NFS_CAP_ATOMIC_OPEN_V1 of the mount, if it is known.
     pub atomic_open_v1: Option<bool>,
-    /// nfs_lookup_verify_inode is probed.
+    /// nfs_lookup_verify_inode is probed, and its program is known to run.
     pub inode_check: bool,
 }
 

@@ -1,26 +1,33 @@
 //! `check --observe`: the watch over what others open, with scans of who holds what.
 //! Touches no file of the mounts.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
-    time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
     conclude::Mishaps,
+    evidence::{Evidence, FixLevel},
     holders::{self, Cred, Scan},
     level,
     observe::{Observer, Watched},
     plan::Plan,
     run::{Checked, Ground, mount_facts},
-    watch::Watch,
+    watch::{End, Watch},
 };
-use crate::{attach::KernelFilters, clock::monotonic_ns, names::escape, trace::OpenPath};
+use crate::{attach::KernelFilters, clock::monotonic_ns, names::escape_path, trace::OpenPath};
 
-/// Between two scans of the holders.
+/// From one scan of the holders to the next, and at least so many times as long as a scan
+/// takes: on a machine with many processes that is longer.
 const SCAN_EVERY: Duration = Duration::from_secs(1);
+const SCAN_TIMES: u32 = 20;
 /// Openers are short-lived: who they are has to be read while they still are.
 const GATHER: Duration = Duration::from_millis(1);
 
@@ -35,6 +42,11 @@ pub(super) async fn run(ground: &Ground, plans: &[Plan], time: Duration) -> Vec<
 }
 
 async fn watch(ground: &Ground, plans: &[Plan], time: Duration) -> anyhow::Result<Vec<Checked>> {
+    for plan in plans {
+        let point = escape_path(&plan.mount.point);
+        let text = format!("{point}: watches what others open, for {time:?}; touches nothing");
+        let _ = writeln!(io::stderr(), "nfs-trace: {text}");
+    }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut devs: Vec<u32> = plans.iter().map(|plan| plan.mount.dev).collect();
@@ -51,10 +63,11 @@ async fn watch(ground: &Ground, plans: &[Plan], time: Duration) -> anyhow::Resul
     let watch = Watch::start(ground.facts.clone(), &ground.layout, &filters).await?;
     let watched = plans.iter().map(|plan| Watched {
         dev: plan.mount.dev,
-        point: escape(plan.mount.point.as_os_str().as_encoded_bytes()),
+        point: escape_path(&plan.mount.point),
         ground: level::Ground {
             atomic_open_v1: mount_facts(plan).and_then(|facts| facts.atomic_open_v1),
-            inode_check: watch.signals().inode_check,
+            // Whether that is true is known at the end.
+            inode_check: true,
         },
     });
     let mut watching = Watching {
@@ -65,8 +78,7 @@ async fn watch(ground: &Ground, plans: &[Plan], time: Duration) -> anyhow::Resul
     };
     let started = Instant::now();
     let until = started + time;
-    let mut scans = interval_at(started, SCAN_EVERY);
-    scans.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut next_scan = started;
     let mut interrupted = false;
     while !(plans.len() == 1 && watching.observer.first_cached().is_some()) {
         if watching.drain() {
@@ -77,7 +89,11 @@ async fn watch(ground: &Ground, plans: &[Plan], time: Duration) -> anyhow::Resul
             _ = interrupt.recv() => { interrupted = true; break }
             _ = terminate.recv() => { interrupted = true; break }
             () = sleep_until(until) => break,
-            _ = scans.tick() => watching.scan()?,
+            () = sleep_until(next_scan) => {
+                let begun = Instant::now();
+                watching.scan()?;
+                next_scan = begun + SCAN_EVERY.max(begun.elapsed() * SCAN_TIMES);
+            }
             ready = watching.watch.readable() => ready?,
         }
     }
@@ -123,6 +139,8 @@ impl Watching {
         let end_ns = monotonic_ns();
         // What ended before the scan did is in the buffer by now.
         while self.drain() {}
+        // A thread may change its user, and its number may go to another one.
+        self.creds.clear();
         self.observer.scan(begin_ns, end_ns, &holders);
         Ok(())
     }
@@ -134,7 +152,9 @@ impl Watching {
         interrupted: bool,
     ) -> anyhow::Result<Vec<Checked>> {
         // What is still in the buffer came after the last scan and proves nothing.
-        let lost = self.watch.end()?.lost;
+        let End {
+            lost, inode_checks, ..
+        } = self.watch.end()?;
         let mut observed = self.observer.finish();
         let nowhere = observed.remove(&0);
         Ok(plans
@@ -142,6 +162,17 @@ impl Watching {
             .map(|plan| {
                 let one = observed.get(&plan.mount.dev);
                 let both = one.into_iter().chain(&nowhere);
+                let mut evidence: Vec<_> =
+                    one.map(|one| one.evidence.clone()).into_iter().collect();
+                let by_filehandle = mount_facts(plan).and_then(|facts| facts.atomic_open_v1);
+                if !inode_checks && by_filehandle != Some(false) {
+                    // It rests on a program that never ran.
+                    let full = |one: &&mut Evidence| one.fix_level == Some(FixLevel::Full);
+                    evidence
+                        .iter_mut()
+                        .filter(full)
+                        .for_each(|one| one.fix_level = None);
+                }
                 Checked {
                     mishaps: Mishaps {
                         interrupted,
@@ -149,7 +180,7 @@ impl Watching {
                         incomplete: both.map(|one| one.incomplete).sum::<u64>() as usize,
                         ..Mishaps::default()
                     },
-                    evidence: one.map(|one| one.evidence.clone()).into_iter().collect(),
+                    evidence,
                     remarks: Vec::new(),
                     took,
                 }

@@ -14,6 +14,7 @@ use std::{
 use crate::{
     exit::ExitError,
     mounts::{Mount, covering, holding_real},
+    names::escape_path,
 };
 
 /// What is checked.
@@ -140,7 +141,7 @@ fn look(path: PathBuf, patience: Duration) -> Option<std::io::Result<(PathBuf, L
 /// What is about to be done to the file system, for the user to read before it is.
 #[must_use]
 pub fn announce(plan: &Plan, reproduce: bool, second: &str) -> String {
-    let path = plan.path.display();
+    let path = escape_path(&plan.path);
     if !plan.directory {
         return format!("{path}: opens this file three times, read-only; writes nothing");
     }

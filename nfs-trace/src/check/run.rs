@@ -27,7 +27,7 @@ use crate::{
     cli::{CheckArgs, Format},
     kernel::{Facts, layout::Layout, parameters, preflight, read_layout},
     mounts,
-    names::escape,
+    names::escape_path,
 };
 
 /// Everything that is known before any mount is looked at.
@@ -182,7 +182,7 @@ fn holders(plan: &Plan) -> Vec<HolderReport> {
         .map(|holder| HolderReport {
             pid: holder.pid,
             command: holder.command,
-            path: escape(holder.path.as_os_str().as_encoded_bytes()),
+            path: escape_path(&holder.path),
         })
         .collect();
     holders.sort();

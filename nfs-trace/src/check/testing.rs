@@ -29,12 +29,8 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    attach::KernelFilters,
-    cli::{CheckArgs, Format},
-    clock::monotonic_ns,
-    mounts,
-    summary::Lost,
-    trace::OpenPath,
+    attach::KernelFilters, cli::CheckArgs, clock::monotonic_ns, mounts, names::escape_path,
+    summary::Lost, trace::OpenPath,
 };
 
 /// Of the time for a mount, what is kept for tidying up.
@@ -61,11 +57,8 @@ async fn all(ground: &Ground, plans: &[Plan], args: &CheckArgs) -> anyhow::Resul
     let mut tests = Vec::new();
     for plan in plans {
         let second = second_client(plan, args);
-        if args.format == Format::Text {
-            // Where a script reads the answer, nothing is said.
-            let text = plan::announce(plan, args.reproduce, &who(&second));
-            let _ = writeln!(io::stderr(), "nfs-trace: {text}");
-        }
+        let text = plan::announce(plan, args.reproduce, &who(&second));
+        let _ = writeln!(io::stderr(), "nfs-trace: {text}");
         tests.push(start(plan, second, args, deadline).await);
     }
     let filters = KernelFilters {
@@ -73,7 +66,6 @@ async fn all(ground: &Ground, plans: &[Plan], args: &CheckArgs) -> anyhow::Resul
         ..KernelFilters::default()
     };
     let watch = Watch::start(ground.facts.clone(), &ground.layout, &filters).await?;
-    let inode_check = watch.signals().inode_check;
 
     let before: Vec<_> = plans.iter().map(mount_facts).collect();
 
@@ -100,7 +92,7 @@ async fn all(ground: &Ground, plans: &[Plan], args: &CheckArgs) -> anyhow::Resul
         Err(mishaps) => Checked::not_done(mishaps),
         Ok(one) => {
             let facts = [before, mount_facts(plan)];
-            weigh(one, &followed, facts, inode_check, args.timeout)
+            weigh(one, &followed, facts, args.timeout)
         }
     };
     Ok(plans.iter().zip(ended).zip(before).map(weigh).collect())
@@ -119,6 +111,7 @@ struct Followed {
     ended: Vec<(usize, Ended)>,
     paths: Vec<OpenPath>,
     lost: Lost,
+    inode_checks: bool,
 }
 
 /// Drains the watch while the tests run. A signal ends them; they tidy up first.
@@ -149,6 +142,7 @@ async fn follow(
         ended,
         paths,
         lost: end.lost,
+        inode_checks: end.inode_checks,
     })
 }
 
@@ -208,7 +202,6 @@ fn weigh(
     ended: Ended,
     followed: &Followed,
     facts: [Option<MountFacts>; 2],
-    inode_check: bool,
     timeout: Duration,
 ) -> Checked {
     let Ended { pid, ran, took } = ended;
@@ -217,7 +210,7 @@ fn weigh(
     let [before, after] = facts;
     let level = LevelGround {
         atomic_open_v1: after.as_ref().and_then(|facts| facts.atomic_open_v1),
-        inode_check,
+        inode_check: followed.inode_checks,
     };
     let outcome = judge(&ran.said, &paths, |path| level_shown(path, level));
     let mut remarks = outcome.remarks;
@@ -227,7 +220,7 @@ fn weigh(
     if let Some(path) = &outcome.left_behind {
         remarks.push(format!(
             "{} could not be removed: the next check there will do it",
-            path.display()
+            escape_path(path)
         ));
     }
     if let (Some(before), Some(after)) = (before, after)

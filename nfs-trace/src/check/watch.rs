@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use aya::maps::{MapData, RingBuf};
+use nfs_trace_ebpf::probes::{Id, PROBES};
 use tokio::{
     io::unix::AsyncFd,
     time::{Duration, sleep},
@@ -16,7 +17,7 @@ use crate::{
     poll,
     session::signals,
     summary::Lost,
-    trace::{ARMING_NS, OpenPath, Signals, Tracer},
+    trace::{ARMING_NS, OpenPath, Tracer},
 };
 
 /// Bytes of the ring buffer.
@@ -41,6 +42,9 @@ pub struct End {
     pub paths: Vec<OpenPath>,
     /// What is missing.
     pub lost: Lost,
+    /// The program on nfs_lookup_verify_inode ran, for whomever: so that it did not run for
+    /// an open means something. (A compiler may have inlined the function.)
+    pub inode_checks: bool,
 }
 
 impl Watch {
@@ -72,12 +76,6 @@ impl Watch {
             undecodable: 0,
             clock_offset_ns: realtime_offset_ns(),
         })
-    }
-
-    /// What the probes in place can tell apart.
-    #[must_use]
-    pub fn signals(&self) -> Signals {
-        signals(&self.attached.probes)
     }
 
     /// Waits until there is something to drain.
@@ -128,6 +126,12 @@ impl Watch {
         let lost = counts.lost(self.undecodable);
         self.tracer
             .finish(!lost.is_nothing(), &mut |path| paths.push(path));
-        Ok(End { paths, lost })
+        let hits = |program| counts.programs.get(program).map_or(0, |it| it.hits);
+        let inode_checks = hits(PROBES[Id::InodeCheck as usize].program) > 0;
+        Ok(End {
+            paths,
+            lost,
+            inode_checks,
+        })
     }
 }

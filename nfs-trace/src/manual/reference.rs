@@ -118,6 +118,21 @@ pub(super) const FILES: &[Entry<&str>] = &[
         "Whether this kernel lets it.",
     ),
     Entry::new(
+        "/proc/self/mountstats",
+        &["check"],
+        "The options and capabilities of each mount.",
+    ),
+    Entry::new(
+        "/proc/PID/fd, /proc/PID/fdinfo, /proc/PID/status",
+        &["check"],
+        "Who has which file open. The server is not asked.",
+    ),
+    Entry::new(
+        "/etc/os-release",
+        &["check"],
+        "The distribution, for its first fixed versions.",
+    ),
+    Entry::new(
         ".nfs-trace-check-UID",
         &["check"],
         "A directory that check makes on the mount for its own files, and removes.",

@@ -240,12 +240,20 @@ fn existing(path: &Path, remark: Option<String>) -> anyhow::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = openat(CWD, parent, flags, Permissions::empty())
         .with_context(|| format!("failed to open {}", parent.display()))?;
+    let file = Name { dir: &dir, name };
+    let mut remark = remark;
+    if let Err(error @ (Errno::ACCESS | Errno::PERM)) = file.try_open(Mode::Read)
+        && let Some(owner) = become_owner(path)
+    {
+        let refused = errno_name(-error.raw_os_error());
+        let why = format!("as uid {owner}, the owner of the file, because root may not read it");
+        remark.get_or_insert(format!("{why} ({refused}: the server squashes root)"));
+    }
     say(&Said::File {
         path: path.to_path_buf(),
         own: false,
         remark,
     })?;
-    let file = Name { dir: &dir, name };
     let _held = file.hold(Mode::Read)?;
     for _ in 0..REOPENS {
         file.open(Purpose::Reopen, Mode::Read)?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use super::job::{NEW, OLD, Opened, Purpose, Said};
 use crate::{
     check::evidence::{Evidence, Finding, FixLevel, Kind},
-    names::claim_name,
+    names::{claim_name, escape_path},
     trace::{OpenPath, PathWord},
 };
 
@@ -61,7 +61,7 @@ pub fn judge(
     outcome.cached = test.opens.iter().filter(cached).count();
     if let Some(file) = &outcome.file {
         let whose = if own { "our own file" } else { "the file" };
-        let file = format!("{whose} {}", file.display());
+        let file = format!("{whose} {}", escape_path(file));
         outcome.evidence.extend(test.reopens(&file, &level));
         outcome.evidence.extend(test.renamed(&file, &level));
     }
