@@ -165,6 +165,16 @@ fn one_mount(problems: &mut Problems, mount: &Mount, wanted: &Answer, client: Cl
             mount.evidence_text().replace('\n', " | ")
         )
     });
+    if wanted.met_delegation {
+        // The symbols of the image have the word in their names: they do not count.
+        let met = mount
+            .evidence
+            .iter()
+            .any(|one| one.kind == wanted.proof && one.text().contains("delegat"));
+        problems.check(met, || {
+            "no evidence has a word of the delegation".to_owned()
+        });
+    }
     level(problems, mount, truth);
     problems.check(!mount.why.is_empty(), || "it does not say why".to_owned());
     problems.check(mount.server.contains("127.0.0.1"), || {

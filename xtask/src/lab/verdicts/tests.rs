@@ -139,7 +139,7 @@ fn the_wrong_verdict_and_the_wrong_level_are_found() {
     assert!(problems.contains("Nothing is to be found"), "{problems}");
     // And a delegation that nobody mentions was none.
     let silent = measured("file", true, asked(3, &inconclusive("nothing")));
-    assert!(judge(&silent, Client::Stock)[0].contains("nothing of `delegat`"));
+    assert!(judge(&silent, Client::Stock)[0].contains("no evidence has a word"));
 }
 
 #[test]
