@@ -1,7 +1,8 @@
-//! What the lab's host and guest must agree on: job, messages, scenarios, checks, cases, and how the
-//! two oracles (mountstats and nfs-trace's JSON) are read.
+//! What the lab's host and guest must agree on: job, messages, scenarios, cures, checks, cases, and
+//! how the two oracles (mountstats and nfs-trace's JSON) are read.
 
 pub mod check;
+pub mod cure;
 pub mod mountstats;
 pub mod protocol;
 pub mod scenario;

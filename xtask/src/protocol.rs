@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{check::Checked, mountstats::OpCount, trace::Trace, verdicts::Measured};
+use crate::{check::Checked, cure::Cured, mountstats::OpCount, trace::Trace, verdicts::Measured};
 
 /// Where the job lies in the initramfs.
 pub const JOB_PATH: &str = "/lab/job.json";
@@ -158,6 +158,9 @@ pub struct Workload {
     pub opens: Option<u64>,
     /// What was read, in order (in `storm`: sums).
     pub reads: Vec<Run>,
+    /// What came of each cure of `workaround`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cures: Vec<Cured>,
 }
 
 /// What one scenario on one version measured; the host judges it.

@@ -3,6 +3,8 @@
 //! The counts are primes, so that a wrong sum cannot be mistaken for a right one. What each client
 //! should answer is not here but in `lab/expect.rs`: the guest measures, the host judges.
 
+use crate::cure;
+
 /// Reopens of a held file in `reopen`.
 pub const REOPENS: u64 = 23;
 /// Opens of the name in `rename-over` after the server's rename.
@@ -41,6 +43,9 @@ pub const STORM_HELD: u64 = 5;
 /// Name of the scenario that must pass before any other is worth reading.
 pub const PREFLIGHT: &str = "preflight";
 
+/// Name of the scenario that tries the cures of [`cure::CURES`].
+pub const WORKAROUND: &str = "workaround";
+
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
@@ -52,6 +57,8 @@ pub struct Scenario {
     pub opens: Option<u64>,
     /// Whether the server may hand out delegations (`fs.leases-enable`).
     pub leases: bool,
+    /// Takes more than a minute on each version: is run only if it is named.
+    pub slow: bool,
 }
 
 const fn row(name: &'static str, opens: u64, what: &'static str) -> Scenario {
@@ -60,6 +67,7 @@ const fn row(name: &'static str, opens: u64, what: &'static str) -> Scenario {
         what,
         opens: Some(opens),
         leases: false,
+        slow: false,
     }
 }
 
@@ -85,12 +93,14 @@ pub const SCENARIOS: &[Scenario] = &[
         what: "packed-refs held, git gc on the server, refs resolved by git on the client",
         opens: None,
         leases: false,
+        slow: false,
     },
     Scenario {
         name: "delegation",
         what: "13 opens from a delegation, recalled by a rename on the server, then 7 opens",
         opens: Some(1 + DELEGATED_OPENS + RECALLED_OPENS),
         leases: true,
+        slow: false,
     },
     row(
         "first-open",
@@ -128,6 +138,13 @@ pub const SCENARIOS: &[Scenario] = &[
         STORM_OPENS,
         "8 processes, 20000 opens of 200 files, renames on the server",
     ),
+    Scenario {
+        name: WORKAROUND,
+        what: "held, renamed over on the server, then 9 cures: what clears it",
+        opens: Some(cure::OPENS),
+        leases: false,
+        slow: true,
+    },
 ];
 
 /// The row of that name.

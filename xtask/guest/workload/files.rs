@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use lab_contract::{
+    cure::Cured,
     protocol::Workload,
     scenario::{CREATES, FIRST_OPENS, OTHER_MODE_OPENS, PREFLIGHT_OPENS, REOPENS, TRUNCATES},
 };
@@ -46,17 +47,28 @@ impl Bench {
         self.open(name, OpenOptions::new().read(true))
     }
 
-    /// What `cat NAME` would show, noted.
-    pub(super) fn cat(&mut self, name: &str) {
-        let seen = match self.open_read(name) {
+    /// What an open shows: what is read, or the error.
+    pub(super) fn look(&mut self, name: &str, options: &OpenOptions) -> String {
+        match self.open(name, options) {
             Ok(file) => content(file),
             Err(error) => error_name(&error),
-        };
+        }
+    }
+
+    /// What `cat NAME` would show, noted.
+    pub(super) fn cat(&mut self, name: &str) {
+        let seen = self.look(name, OpenOptions::new().read(true));
         self.note(&seen);
     }
 
     pub(super) fn note(&mut self, what: &str) {
         self.report.push(what);
+    }
+
+    /// What came of a cure; its reopen counts as one of the things read.
+    pub(super) fn note_cure(&mut self, cured: Cured) {
+        self.note(&cured.reads);
+        self.report.cures.push(cured);
     }
 
     /// Opens that child processes made.

@@ -1,7 +1,7 @@
 //! The workloads: what each scenario does on the client, and behind its back on the server.
 //!
 //! No stat and no directory listing between the opens: both change what the client's caches hold,
-//! and with it the path that the next open takes.
+//! and with it the path that the next open takes (which is what `workaround` measures).
 
 pub(crate) mod delegation;
 mod files;
@@ -9,6 +9,7 @@ mod git;
 mod rename;
 pub(crate) mod storm;
 pub(crate) mod users;
+mod workaround;
 
 use std::{env, fs, io, path::Path};
 
@@ -30,6 +31,7 @@ pub(crate) fn prepare(name: &str, server: &Path, client: &Path) -> Result<()> {
         "delegation" => delegation::prepare(server, client),
         "create" => Ok(()),
         "storm" => files::many(server, "file", STORM_FILES),
+        "workaround" => workaround::prepare(server),
         _ => bail!("no workload `{name}`"),
     }
 }
@@ -53,6 +55,7 @@ pub(crate) fn run(name: &str, client: &str, server: &str) -> Result<()> {
         "removed" => rename::removed(&mut bench)?,
         "unlinked" => rename::unlinked(&mut bench)?,
         "storm" => storm::run(&mut bench)?,
+        "workaround" => workaround::run(&mut bench)?,
         _ => bail!("no workload `{name}`"),
     }
     serde_json::to_writer(io::stdout(), &bench.report()).context("print the report")

@@ -36,20 +36,29 @@ fn free_inodes(path: &Path) -> Result<u64> {
     Ok(stat.f_ffree)
 }
 
-/// The file is gone with its name: nobody holds it, but the client's caches know it.
-pub(super) fn removed(bench: &mut Bench) -> Result<()> {
-    drop(bench.open_read("test1.txt")?);
-    let before = free_inodes(&bench.server)?;
-    fs::remove_file(bench.server.join("test1.txt")).context("remove test1.txt on the server")?;
-    // nfsd keeps files it has served open for a while: until it lets go, the file still lives.
+/// Takes the last hold of a file away, and waits until the server has freed it: nfsd keeps files
+/// that it has served open for a while, and until it lets go the file still lives.
+pub(super) fn until_gone(server: &Path, take: impl FnOnce() -> Result<()>) -> Result<()> {
+    let before = free_inodes(server)?;
+    take()?;
     let deadline = Instant::now() + GONE_WITHIN;
-    while free_inodes(&bench.server)? <= before {
+    while free_inodes(server)? <= before {
         ensure!(
             Instant::now() < deadline,
             "wait for nfsd to let go of a removed file"
         );
         thread::sleep(Duration::from_millis(20));
     }
+    Ok(())
+}
+
+/// The file is gone with its name: nobody holds it, but the client's caches know it.
+pub(super) fn removed(bench: &mut Bench) -> Result<()> {
+    drop(bench.open_read("test1.txt")?);
+    let name = bench.server.join("test1.txt");
+    until_gone(&bench.server, || {
+        fs::remove_file(name).context("remove test1.txt on the server")
+    })?;
     (0..REMOVED_OPENS).for_each(|_| bench.cat("test1.txt"));
     Ok(())
 }

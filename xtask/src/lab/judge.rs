@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{
     client::Client,
+    cures,
     expect::{self, Expected},
 };
 
@@ -52,6 +53,7 @@ pub(crate) fn judge(outcome: &Outcome, client: Client, traced: bool) -> Verdict 
         None => Expected::default(),
     };
     workload(&mut verdict, outcome, &expected);
+    verdict.0.extend(cures::problems(outcome, client));
     if let Some(opens) = expected.open_rpcs {
         verdict.equal("OPENs in mountstats", opens, sent(outcome).open);
     }

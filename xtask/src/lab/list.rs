@@ -38,7 +38,15 @@ pub(crate) fn run() {
         let opens = scenario
             .opens
             .map_or("?".to_owned(), |opens| opens.to_string());
-        println!("  {:<12} {opens:>5}  {}", scenario.name, scenario.what);
+        let slow = if scenario.slow {
+            " (SLOW: over a minute on each version, so only if it is named)"
+        } else {
+            ""
+        };
+        println!(
+            "  {:<12} {opens:>5}  {}{slow}",
+            scenario.name, scenario.what
+        );
     }
     println!("\nchecks (lab checks --check)");
     for check in CHECKS {

@@ -6,6 +6,7 @@ pub(crate) mod checks;
 pub(crate) mod client;
 mod console;
 mod cpio;
+mod cures;
 mod devel;
 pub(crate) mod diff;
 mod elf;

@@ -18,6 +18,7 @@ use lab_contract::{
 use crate::cache;
 
 use super::{
+    cures,
     guest::{self, Guest, Spec},
     judge::{self, Verdict},
     qemu::{self, Serial},
@@ -33,7 +34,7 @@ pub(crate) struct Options {
     /// NFS versions
     #[arg(long, value_delimiter = ',', default_value = "4.0,4.1,4.2")]
     pub(crate) vers: Vec<NfsVersion>,
-    /// Scenarios (default: all; see `lab list`)
+    /// Scenarios (default: all but the slow one; see `lab list`)
     #[arg(long = "scenario", value_delimiter = ',')]
     pub(crate) scenarios: Vec<String>,
     /// Keep the raw records of small scenarios in this folder (replay tests use them)
@@ -61,6 +62,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         keep_captures(dir, options, &report)?;
     }
     table::summary(&options.spec, &report.outcomes);
+    for (outcome, _) in &report.outcomes {
+        print!("{}", cures::table(outcome));
+    }
     let failures = report.failures();
     ensure!(
         failures == 0,
@@ -191,6 +195,7 @@ fn job(options: &Options) -> Result<Job> {
     if scenarios.is_empty() {
         scenarios = SCENARIOS
             .iter()
+            .filter(|scenario| !scenario.slow)
             .map(|scenario| scenario.name.to_owned())
             .collect();
     }
