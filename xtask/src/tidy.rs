@@ -28,14 +28,21 @@ const PURE: &[&str] = &[
     "nfs-trace/src/names.rs",
     "nfs-trace/src/render/",
     "nfs-trace/src/pipeline.rs",
+    "nfs-trace/src/check/advice.rs",
+    "nfs-trace/src/check/conclude.rs",
     "nfs-trace/src/check/evidence.rs",
     "nfs-trace/src/check/explain.rs",
     "nfs-trace/src/check/image.rs",
+    "nfs-trace/src/check/level.rs",
+    "nfs-trace/src/check/observe.rs",
+    "nfs-trace/src/check/observe/",
     "nfs-trace/src/check/options.rs",
     "nfs-trace/src/check/release",
+    "nfs-trace/src/check/report.rs",
+    "nfs-trace/src/check/selftest/job.rs",
+    "nfs-trace/src/check/selftest/judge",
+    "nfs-trace/src/check/text.rs",
     "nfs-trace/src/check/verdict.rs",
-    "nfs-trace/src/check/level.rs",
-    "nfs-trace/src/check/observe",
 ];
 
 /// Check the house rules that no compiler checks

@@ -85,7 +85,7 @@ pub(super) fn observe(bench: &mut Bench<'_>) -> Result<()> {
         holder: holder.0.id(),
         reader: READER.to_owned(),
     });
-    let mut running = bench.start("", &["--observe", "4s"])?;
+    let mut running = bench.start("", &["--observe", "3s"])?;
     while running.tool.is_running()? {
         ground::read(READER, 1, &path)?;
     }

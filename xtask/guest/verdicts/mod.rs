@@ -78,7 +78,7 @@ fn one(bench: &mut Bench<'_>) -> Result<()> {
         "reproduce" => kinds::with_delegation(bench, kinds::reproduce),
         "rename-with" => kinds::with_delegation(bench, kinds::rename_with),
         "observe" => kinds::observe(bench),
-        "observe-idle" => bench.check("", &["--observe", "2s"]),
+        "observe-idle" => bench.check("", &["--observe", "1s"]),
         "read-only" => places::read_only(bench),
         "root-squash" => places::root_squash(bench, ""),
         "root-squash-root-dir" => places::root_squash(bench, places::ROOT_DIR),

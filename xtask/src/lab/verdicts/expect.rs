@@ -81,8 +81,7 @@ impl Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Truth {
     pub(crate) verdict: Verdict,
-    /// Any of these will do.
-    pub(crate) levels: &'static [Level],
+    pub(crate) level: Level,
 }
 
 /// What is true of a mount of this version.
@@ -90,19 +89,17 @@ pub(crate) fn truth(client: Client, version: NfsVersion) -> Truth {
     if client.is_affected(version) {
         return Truth {
             verdict: Verdict::Affected,
-            levels: &[Level::None],
+            level: Level::None,
         };
     }
-    let levels: &[Level] = match client {
-        Client::Be189f7eOnly if client.accepts_names(version) => &[Level::Be189f7e],
-        // From v4.1 on the two levels behave alike, and the rebuilt client has all symbols of
-        // the full series.
-        Client::Be189f7eOnly => &[Level::Be189f7e, Level::Full],
-        _ => &[Level::Full],
+    // On every version: over v4.1 and later check probes for the difference.
+    let level = match client {
+        Client::Be189f7eOnly => Level::Be189f7e,
+        _ => Level::Full,
     };
     Truth {
         verdict: Verdict::NotAffected,
-        levels,
+        level,
     }
 }
 
@@ -175,23 +172,22 @@ mod tests {
         use Level::{Be189f7e, Full, None};
         use NfsVersion::{V40, V41};
         let found = |client, version| {
-            let Truth { verdict, levels } = truth(client, version);
-            (verdict, levels)
+            let Truth { verdict, level } = truth(client, version);
+            (verdict, level)
         };
-        let bad: (_, &[_]) = (Verdict::Affected, &[None]);
+        let bad = (Verdict::Affected, None);
         for client in [Client::WithoutBe189f7e, Client::WithoutSeries] {
             for version in VERSIONS {
                 assert_eq!(found(client, version), bad);
             }
         }
-        let good: (_, &[_]) = (Verdict::NotAffected, &[Full]);
+        let good = (Verdict::NotAffected, Full);
         assert_eq!(found(Client::Stock, V40), good);
         assert_eq!(found(Client::AffectedOnV40, V40), bad);
         assert_eq!(found(Client::AffectedOnV40, V41), good);
-        let half: (_, &[_]) = (Verdict::NotAffected, &[Be189f7e]);
+        let half = (Verdict::NotAffected, Be189f7e);
         assert_eq!(found(Client::Be189f7eOnly, V40), half);
-        let either: (_, &[_]) = (Verdict::NotAffected, &[Be189f7e, Full]);
-        assert_eq!(found(Client::Be189f7eOnly, V41), either);
+        assert_eq!(found(Client::Be189f7eOnly, V41), half);
     }
 
     #[test]

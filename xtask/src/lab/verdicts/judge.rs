@@ -206,12 +206,12 @@ fn one_mount(problems: &mut Problems, mount: &Mount, wanted: &Answer, client: Cl
 fn level(problems: &mut Problems, mount: &Mount, truth: Truth) {
     let holds = match mount.fix_level {
         None => mount.verdict == Verdict::Inconclusive,
-        Some(level) => mount.verdict != Verdict::Inconclusive && truth.levels.contains(&level),
+        Some(level) => mount.verdict != Verdict::Inconclusive && truth.level == level,
     };
     problems.check(holds, || {
         format!(
             "fix level {:?} with {}, where {:?} is true",
-            mount.fix_level, mount.verdict, truth.levels
+            mount.fix_level, mount.verdict, truth.level
         )
     });
 }

@@ -1,3 +1,5 @@
+//! The rules of the self-test, each with opens made up for it.
+
 use super::*;
 use crate::{
     check::selftest::job::Mode,
