@@ -137,8 +137,8 @@ impl Tally {
             format!("{}: no OPEN was sent for it{more}", first.text()),
             Finding::Affected,
             Some(FixLevel::None),
-            "proves that this client serves an ordinary open from its own open state: neither \
-             the name nor the file was checked with the server",
+            "proves that this client serves an ordinary open from its own open state, without \
+             asking the server for the file",
         )
     }
 

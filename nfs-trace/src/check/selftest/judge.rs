@@ -184,8 +184,8 @@ fn weigh(
         (
             Finding::Affected,
             Some(FixLevel::None),
-            "proves that this client serves an ordinary open from its own open state: neither \
-             the name nor the file was checked with the server"
+            "proves that this client serves an ordinary open from its own open state, without \
+             asking the server for the file"
                 .to_string(),
         )
     } else if asked().next().is_some() {
