@@ -129,3 +129,72 @@ pub fn in_general(
     }
     advice
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::check::{
+        evidence::Finding,
+        samples::{concluded, evidence, plan},
+    };
+
+    fn advice(finding: Finding, mishaps: &Mishaps, by_filehandle: bool) -> String {
+        let report = concluded(finding, mishaps, by_filehandle);
+        for_mount(&report, &plan(), mishaps).join("\n")
+    }
+
+    #[test]
+    fn an_affected_mount_gets_what_helps_its_version() {
+        let none = Mishaps::default();
+        let v40 = advice(Finding::Affected, &none, false);
+        assert!(v40.contains("remounting with vers=4.1"), "{v40}");
+        let v41 = advice(Finding::Affected, &none, true);
+        assert!(v41.contains("30 to 60 s after"), "{v41}");
+        assert!(!v41.contains("remounting"), "{v41}");
+        for text in [v40, v41] {
+            assert!(text.contains("ls -l") && text.contains("holds it open"));
+        }
+    }
+
+    #[test]
+    fn each_way_to_know_nothing_has_its_own_way_on() {
+        let unanswered = Mishaps {
+            unanswered: Some(Duration::from_secs(1)),
+            ..Mishaps::default()
+        };
+        let untraceable = Mishaps {
+            untraceable: Some("no privilege".into()),
+            ..Mishaps::default()
+        };
+        assert!(advice(Finding::Nothing, &unanswered, true).contains("srv:/export"));
+        assert!(advice(Finding::Nothing, &untraceable, true).contains("in the way"));
+        assert!(advice(Finding::Nothing, &Mishaps::default(), true).contains("--observe"));
+
+        let mut file = plan();
+        file.directory = false;
+        let report = concluded(Finding::Nothing, &Mishaps::default(), true);
+        let text = for_mount(&report, &file, &Mishaps::default()).join("\n");
+        assert!(
+            text.contains("check /mnt/data` uses a file of its own"),
+            "{text}"
+        );
+
+        let mut observed = report.clone();
+        observed.evidence = vec![evidence(Kind::Observed, Finding::Nothing, None)];
+        let text = for_mount(&observed, &plan(), &Mishaps::default()).join("\n");
+        assert!(text.contains("observe for longer"), "{text}");
+    }
+
+    #[test]
+    fn the_fixed_versions_of_the_distribution_come_first() {
+        let fixed = Some("install kernel-3.10.0-1062.el7".to_string());
+        let general = in_general(Verdict::Affected, &[], false, fixed);
+        assert_eq!(general[0], "install kernel-3.10.0-1062.el7");
+        let unknown = in_general(Verdict::Affected, &[], false, None);
+        assert!(unknown[0].contains("be189f7e7f03"), "{}", unknown[0]);
+        assert_eq!(in_general(Verdict::NotAffected, &[], false, None), [""; 0]);
+        assert!(in_general(Verdict::Inconclusive, &[], true, None)[0].contains("nsenter"));
+    }
+}

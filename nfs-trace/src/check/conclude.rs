@@ -165,3 +165,68 @@ fn why(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::samples::concluded;
+
+    fn lost(records: u64) -> Option<Lost> {
+        Some(Lost {
+            records,
+            returns: 0,
+            skipped: 0,
+            children: 0,
+            undecodable: 0,
+        })
+    }
+
+    #[test]
+    fn what_was_lost_leaves_no_verdict_but_is_not_kept_quiet() {
+        let mishaps = Mishaps {
+            lost: lost(3),
+            incomplete: 1,
+            ..Mishaps::default()
+        };
+        let report = concluded(Finding::Affected, &mishaps, true);
+        assert_eq!(report.verdict, Verdict::Inconclusive);
+        assert_eq!(
+            report.why,
+            "not everything was seen: 3 records lost, 1 opens not seen completely; what was seen \
+             points to an affected client"
+        );
+        let nothing = Mishaps {
+            lost: lost(0),
+            ..Mishaps::default()
+        };
+        let report = concluded(Finding::NotAffected, &nothing, true);
+        assert_eq!(report.verdict, Verdict::NotAffected);
+        assert_eq!(report.fix_level, Some(FixLevel::Full), "from the image");
+    }
+
+    #[test]
+    fn an_early_end_is_the_reason_or_a_remark() {
+        let mishaps = Mishaps {
+            unanswered: Some(Duration::from_secs(10)),
+            ..Mishaps::default()
+        };
+        let said = "the server of srv:/export did not answer within 10 s";
+        let report = concluded(Finding::Nothing, &mishaps, true);
+        assert_eq!(report.verdict, Verdict::Inconclusive);
+        assert!(report.why.starts_with(said), "{}", report.why);
+        let report = concluded(Finding::NotAffected, &mishaps, true);
+        assert_eq!(report.verdict, Verdict::NotAffected);
+        assert!(report.remarks[0].contains(said), "{:?}", report.remarks);
+    }
+
+    #[test]
+    fn an_image_that_points_the_other_way_is_mentioned() {
+        let said = |finding| {
+            let report = concluded(finding, &Mishaps::default(), false);
+            let contradicts = |it: &String| it.contains("points the other way");
+            report.remarks.iter().any(contradicts)
+        };
+        assert!(said(Finding::Affected));
+        assert!(!said(Finding::NotAffected));
+    }
+}

@@ -14,6 +14,8 @@ pub mod plan;
 pub mod release;
 pub mod report;
 pub mod run;
+#[cfg(test)]
+mod samples;
 pub mod selftest;
 mod testing;
 pub mod text;

@@ -157,3 +157,67 @@ impl Page {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{conclude::Mishaps, evidence::Finding, samples::concluded};
+
+    fn printed(width: usize, colour: bool) -> String {
+        let none = Mishaps::default();
+        let mut affected = concluded(Finding::Affected, &none, true);
+        affected.advice =
+            vec!["close the holder, which is a sentence that has to be wrapped".into()];
+        let mut other = concluded(Finding::NotAffected, &none, false);
+        other.mount = "/mnt".into();
+        let report = Report {
+            version: "0",
+            kernel: "6.1.0".into(),
+            distribution: Some("Debian".into()),
+            verdict: Verdict::Affected,
+            why: "why".into(),
+            evidence: Vec::new(),
+            mounts: vec![affected, other],
+            advice: Vec::new(),
+        };
+        let mut out = Vec::new();
+        print(&report, Some(width), colour, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn one_line_a_mount_comes_first() {
+        let text = printed(100, false);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[..4],
+            [
+                "/mnt/data  srv:/export  NFSv4.1  AFFECTED      fix level none",
+                "/mnt       srv:/export  NFSv4.1  not affected  fix level full",
+                "",
+                "/mnt/data",
+            ]
+        );
+        assert!(text.contains("\n  self-test       what was looked at\n"));
+        assert!(text.contains("\n                  saw: what was seen\n"));
+        assert!(text.contains("\nkernel 6.1.0 (Debian)\n"));
+    }
+
+    #[test]
+    fn lines_fit_the_terminal_and_go_on_below_their_text() {
+        let text = printed(60, false);
+        assert!(
+            text.lines().skip(2).all(|line| line.chars().count() <= 60),
+            "{text}"
+        );
+        let wrapped = "  what to do      - close the holder, which is a sentence\n\
+                       \x20                   that has to be wrapped\n";
+        assert!(text.contains(wrapped), "{text}");
+    }
+
+    #[test]
+    fn colour_is_for_terminals() {
+        assert!(!printed(80, false).contains('\x1b'));
+        assert!(printed(80, true).contains("\x1b[1;31mAFFECTED"));
+    }
+}
