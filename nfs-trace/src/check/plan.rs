@@ -145,14 +145,15 @@ pub fn announce(plan: &Plan, reproduce: bool, second: &str) -> String {
     if !plan.directory {
         return format!("{path}: opens this file three times, read-only; writes nothing");
     }
-    let more = if reproduce {
+    let rename = if reproduce {
         format!("; {second} renames another file of ours over it while it is held open")
     } else {
-        "; where that cannot be made, a file that is there is opened read-only".to_string()
+        String::new()
     };
     format!(
-        "{path}: makes a small file of our own in .nfs-trace-check-UID, opens it several times \
-         and removes it{more}"
+        "{path}: makes a small file of our own in .nfs-trace-check-UID (as the owner of {path} \
+         where the server squashes root), opens it several times and removes it{rename}; where it \
+         cannot be made, opens a file that is there, read-only"
     )
 }
 

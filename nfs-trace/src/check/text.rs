@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     evidence::{Evidence, FixLevel, Kind},
+    options::LookupCache,
     report::{MountReport, Report},
     verdict::Verdict,
 };
@@ -61,6 +62,29 @@ pub fn print(
     page.advice(&report.advice, out)
 }
 
+/// Of the mount, those that matter to the answer.
+fn options(mount: &MountReport) -> Option<String> {
+    let mut words = vec![if mount.atomic_open_v1? {
+        "OPEN by filehandle (ATOMIC_OPEN_V1)".to_string()
+    } else {
+        "OPEN by name (no ATOMIC_OPEN_V1)".to_string()
+    }];
+    if mount.nocto == Some(true) {
+        words.push("nocto".into());
+    }
+    match mount.lookupcache {
+        Some(LookupCache::None) => words.push("lookupcache=none".into()),
+        Some(LookupCache::Positive) => words.push("lookupcache=positive".into()),
+        Some(LookupCache::All) | None => {}
+    }
+    match (mount.ac, mount.acdirmin, mount.acdirmax) {
+        (Some(false), ..) => words.push("noac".into()),
+        (_, Some(min), Some(max)) => words.push(format!("acdirmin={min}, acdirmax={max}")),
+        _ => {}
+    }
+    Some(words.join(", "))
+}
+
 fn level(level: Option<FixLevel>) -> String {
     level.map_or_else(
         || "fix level unknown".into(),
@@ -80,6 +104,9 @@ impl Page {
             self.item(out, "also mounted at", also)?;
         }
         self.item(out, "verdict", &mount.why)?;
+        if let Some(options) = options(mount) {
+            self.item(out, "options", &options)?;
+        }
         for evidence in &mount.evidence {
             self.evidence(evidence, out)?;
         }
@@ -198,6 +225,9 @@ mod tests {
                 "/mnt/data",
             ]
         );
+        let options =
+            "\n  options         OPEN by name (no ATOMIC_OPEN_V1), acdirmin=30, acdirmax=60\n";
+        assert!(text.contains(options), "{text}");
         assert!(text.contains("\n  self-test       what was looked at\n"));
         assert!(text.contains("\n                  saw: what was seen\n"));
         assert!(text.contains("\nkernel 6.1.0 (Debian)\n"));

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     clock::monotonic_ns,
-    names::{errno_name, escape},
+    names::{errno_name, escape, escape_path},
 };
 
 /// Reopens of a held file in each mode.
@@ -105,23 +105,24 @@ fn directory(job: &Job) -> anyhow::Result<()> {
         remark = Some(format!(
             "as uid {owner}, the owner of {}, because root may not write there ({refused}: the \
              server squashes root)",
-            target.display()
+            escape_path(target)
         ));
     }
     let own = match made {
         Ok(own) => own,
         Err(error) => {
-            let why = format!(
+            let mut why = format!(
                 "no directory of our own can be made in {} ({})",
-                target.display(),
+                escape_path(target),
                 errno(&error)
             );
-            if job.reproduce {
-                bail!("{why}: give a directory that can be written to");
-            }
             let Some(file) = find_file(target) else {
                 bail!("{why}, and no file that can be read was found there: name one");
             };
+            why.push_str(", so a file that is there was opened read-only");
+            if job.reproduce {
+                why.push_str(", and no file was renamed over another");
+            }
             return existing(&file, Some(why));
         }
     };
