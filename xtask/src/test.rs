@@ -3,6 +3,8 @@
 
 use std::{
     process::Command,
+    sync::Mutex,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -139,11 +141,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 check(kernel, *client)
             });
         }
-        for (kernel, client, cases) in JUDGED {
-            steps.run(&format!("verdicts: {kernel} {}", client.name()), || {
-                verdicts(kernel, *client, cases)
-            });
-        }
+        steps.run_side_by_side(JUDGED, |(kernel, client, cases)| {
+            let name = format!("verdicts: {kernel} {}", client.name());
+            (name, verdicts(kernel, *client, cases))
+        });
     }
     steps.end()
 }
@@ -181,7 +182,7 @@ fn verdicts(kernel: &str, client: Client, cases: &[&str]) -> Result<()> {
         cases: cases.iter().map(|&case| case.to_owned()).collect(),
     };
     verdicts::summary(&verdicts::execute(&options, |measured, problems| {
-        verdicts::line(measured, client, problems);
+        verdicts::line(measured, &options.spec, problems);
     })?)
 }
 
@@ -238,14 +239,43 @@ impl Steps {
     fn run(&mut self, name: &str, step: impl FnOnce() -> Result<()>) {
         eprintln!("\n==> {name}");
         let started = Instant::now();
-        match step() {
+        let outcome = step();
+        self.note(name, outcome, started.elapsed());
+    }
+
+    /// Runs a step for each row, two at a time: for steps that wait more than they work.
+    fn run_side_by_side<T: Sync>(
+        &mut self,
+        rows: &[T],
+        step: impl Fn(&T) -> (String, Result<()>) + Sync,
+    ) {
+        let rows = Mutex::new(rows.iter());
+        let steps = Mutex::new(self);
+        // Poisoned only if a step panicked, which ends the scope with a panic anyway.
+        let worker = || {
+            while let Some(row) = rows.lock().ok().and_then(|mut rows| rows.next()) {
+                let started = Instant::now();
+                let (name, outcome) = step(row);
+                if let Ok(mut steps) = steps.lock() {
+                    steps.note(&name, outcome, started.elapsed());
+                }
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(worker);
+            worker();
+        });
+    }
+
+    fn note(&mut self, name: &str, outcome: Result<()>, took: Duration) {
+        match outcome {
             Ok(()) => self.passed += 1,
             Err(error) => {
                 eprintln!("FAILED: {name}: {error:#}");
                 self.failed.push(name.to_owned());
             }
         }
-        self.times.push((name.to_owned(), started.elapsed()));
+        self.times.push((name.to_owned(), took));
     }
 
     fn end(self) -> Result<()> {

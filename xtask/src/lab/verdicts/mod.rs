@@ -22,7 +22,6 @@ use lab_contract::{
 };
 
 use super::{
-    client::Client,
     guest::{self, Guest, Spec},
     qemu::{self, Serial},
     session::Session,
@@ -49,9 +48,8 @@ pub(crate) struct Options {
 pub(crate) type Outcomes = Vec<(Measured, Vec<String>)>;
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let client = options.spec.client;
     summary(&execute(options, |measured, problems| {
-        line(measured, client, problems);
+        line(measured, &options.spec, problems);
     })?)
 }
 
@@ -76,7 +74,7 @@ pub(crate) fn summary(outcomes: &Outcomes) -> Result<()> {
 }
 
 /// One line for a cell, and what is wrong below it.
-pub(crate) fn line(measured: &Measured, client: Client, problems: &[String]) {
+pub(crate) fn line(measured: &Measured, spec: &Spec, problems: &[String]) {
     let word = match (problems, &measured.skipped) {
         ([], None) => "PASS",
         ([], Some(_)) => "SKIPPED",
@@ -90,8 +88,9 @@ pub(crate) fn line(measured: &Measured, client: Client, problems: &[String]) {
     let with = if *delegations { "delegations" } else { "-" };
     let longest = measured.asked.iter().map(|asked| asked.took_ms).max();
     println!(
-        "{word:<7} {} {case:<20} v{version} {with:<11} {:<32} {:>6} ms",
-        client.name(),
+        "{word:<7} {} {} {case:<20} v{version} {with:<11} {:<32} {:>6} ms",
+        spec.kernel.trim_start_matches("debian:"),
+        spec.client.name(),
         found(measured),
         longest.unwrap_or_default(),
     );
