@@ -29,12 +29,7 @@ pub(crate) fn run(_: &Options) -> Result<()> {
     })?;
     let mut sides = Vec::new();
     for client in CLIENTS {
-        let spec = Spec {
-            kernel: KERNEL.into(),
-            client,
-            no_tracer: false,
-            tracer: None,
-        };
+        let spec = Spec::new(KERNEL, client);
         let vers = VERSIONS.to_vec();
         let options = run::Options {
             spec,

@@ -151,7 +151,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn guest(row: &Guest) -> Result<()> {
     let options = run::Options {
-        spec: spec(row.kernel, row.client),
+        spec: Spec::new(row.kernel, row.client),
         vers: row.versions.to_vec(),
         scenarios: row.scenarios.iter().map(|&name| name.to_owned()).collect(),
         capture: None,
@@ -168,7 +168,7 @@ fn guest(row: &Guest) -> Result<()> {
 
 fn check(kernel: &str, client: Client) -> Result<()> {
     let options = checks::Options {
-        spec: spec(kernel, client),
+        spec: Spec::new(kernel, client),
         vers: NfsVersion::V41,
         checks: Vec::new(),
     };
@@ -177,22 +177,13 @@ fn check(kernel: &str, client: Client) -> Result<()> {
 
 fn verdicts(kernel: &str, client: Client, cases: &[&str]) -> Result<()> {
     let options = verdicts::Options {
-        spec: spec(kernel, client),
+        spec: Spec::new(kernel, client),
         vers: ALL.to_vec(),
         cases: cases.iter().map(|&case| case.to_owned()).collect(),
     };
     verdicts::summary(&verdicts::execute(&options, |measured, problems| {
         verdicts::line(measured, &options.spec, problems);
     })?)
-}
-
-fn spec(kernel: &str, client: Client) -> Spec {
-    Spec {
-        kernel: kernel.into(),
-        client,
-        no_tracer: false,
-        tracer: None,
-    }
 }
 
 fn cargo(tools: &Tools, args: &[&str]) -> Result<()> {

@@ -15,6 +15,7 @@ use lab_contract::protocol::NfsVersion;
 use super::{
     devel::{self, Devel},
     kernel::Kernel,
+    own_kernel,
 };
 use crate::{cache, debian_tool, exec, workspace};
 
@@ -105,6 +106,10 @@ pub(crate) fn build(kernel: &Kernel, client: Client) -> Result<Option<PathBuf>> 
     } = kernel;
     let name = client.name();
     let patched = client.patched_series();
+    ensure!(
+        *series != own_kernel::SERIES,
+        "the client {name} is a patch for a distribution's kernel: apply it in your own tree"
+    );
     ensure!(
         patched.contains(series),
         "no client {name} for Linux {series}: xtask/patches has one for {} only",

@@ -13,7 +13,8 @@ use super::{client::Client, guest::Spec, run, sides, table};
 /// Run scenarios on two guests and show the paths side by side; fails if they differ
 #[derive(Args)]
 pub(crate) struct Options {
-    /// KERNEL or KERNEL/CLIENT, as debian:6.1/without-series
+    /// KERNEL or KERNEL/CLIENT, as debian:6.1/without-series; or tree:DIR, a build tree; or
+    /// BZIMAGE,MODULES
     #[arg(long)]
     before: String,
     /// The same, to compare with
@@ -79,13 +80,47 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn spec(text: &str) -> Result<Spec> {
+    if let Some(tree) = text.strip_prefix("tree:") {
+        let mut spec = Spec::new("", Client::Stock);
+        spec.tree = Some(tree.into());
+        return Ok(spec);
+    }
+    if !text.starts_with("debian:") {
+        let (image, modules) = match text.split_once(',') {
+            Some((image, modules)) => (image, Some(modules)),
+            None => (text, None),
+        };
+        let mut spec = Spec::new(image, Client::Stock);
+        spec.modules = modules.map(Into::into);
+        return Ok(spec);
+    }
     let (kernel, client) = text.split_once('/').unwrap_or((text, "stock"));
     let client = Client::from_str(client, false)
         .map_err(|_| anyhow::anyhow!("no client `{client}`: see `cargo xtask lab list`"))?;
-    Ok(Spec {
-        kernel: kernel.into(),
-        client,
-        no_tracer: false,
-        tracer: None,
-    })
+    Ok(Spec::new(kernel, client))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_is_a_kernel_of_the_lab_or_ones_own() {
+        let lab = spec("debian:6.1/without-series").unwrap();
+        assert_eq!(
+            (&*lab.kernel, lab.client),
+            ("debian:6.1", Client::WithoutSeries)
+        );
+        assert_eq!(spec("debian:7").unwrap().client, Client::Stock);
+        assert!(spec("debian:7/none").is_err());
+        let tree = spec("tree:/usr/src/linux").unwrap();
+        assert_eq!(tree.tree.unwrap(), std::path::Path::new("/usr/src/linux"));
+        let image = spec("/boot/bzImage,/lib/modules/7.0").unwrap();
+        assert_eq!(image.kernel, "/boot/bzImage");
+        assert_eq!(
+            image.modules.unwrap(),
+            std::path::Path::new("/lib/modules/7.0")
+        );
+        assert_eq!(spec("/boot/bzImage").unwrap().modules, None);
+    }
 }

@@ -1,9 +1,9 @@
 //! Everything a guest is started from, brought together: kernel, client, image, programs, and the
 //! folder that keeps its logs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use lab_contract::protocol::{Job, Mode};
 
@@ -12,6 +12,7 @@ use super::{
     client::{self, Client},
     image,
     kernel::{self, Kernel},
+    own_kernel,
     qemu::Accelerator,
 };
 use crate::{apt::Apt, build, cache, workspace};
@@ -22,9 +23,15 @@ const SUITES: &[&str] = &["bookworm", "bookworm-updates", "bookworm-security"];
 /// Which guest
 #[derive(Args, Clone)]
 pub(crate) struct Spec {
-    /// debian:5.10, debian:6.1, debian:6.12 or debian:7
+    /// debian:5.10, debian:6.1, debian:6.12, debian:7, or the path of a bzImage
     #[arg(long, default_value = "debian:6.1")]
     pub(crate) kernel: String,
+    /// Modules of that bzImage, as `make modules_install INSTALL_MOD_PATH=DIR` leaves them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) modules: Option<PathBuf>,
+    /// Take the kernel and the modules of this build tree
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kernel", "modules"])]
+    pub(crate) tree: Option<PathBuf>,
     /// The kernel's own NFS client, or one with a fix taken out
     #[arg(long, value_enum, default_value = "stock")]
     pub(crate) client: Client,
@@ -34,6 +41,44 @@ pub(crate) struct Spec {
     /// Take this static nfs-trace instead of building one
     #[arg(long, value_name = "FILE", conflicts_with = "no_tracer")]
     pub(crate) tracer: Option<PathBuf>,
+}
+
+impl Spec {
+    /// A kernel of the lab with one of its clients.
+    pub(crate) fn new(kernel: &str, client: Client) -> Self {
+        Self {
+            kernel: kernel.into(),
+            modules: None,
+            tree: None,
+            client,
+            no_tracer: false,
+            tracer: None,
+        }
+    }
+
+    /// What to call it in a line.
+    pub(crate) fn name(&self) -> String {
+        match &self.tree {
+            Some(tree) => tree.display().to_string(),
+            None => self.kernel.trim_start_matches("debian:").to_owned(),
+        }
+    }
+
+    /// Makes its kernel ready.
+    pub(crate) fn kernel(&self) -> Result<Kernel> {
+        match (&self.tree, self.kernel.starts_with("debian:")) {
+            (Some(tree), _) => own_kernel::tree(tree),
+            (None, true) => {
+                ensure!(
+                    self.modules.is_none(),
+                    "--modules is for the path of a bzImage: {} has its own",
+                    self.kernel
+                );
+                kernel::fetch(&self.kernel)
+            }
+            (None, false) => own_kernel::image(Path::new(&self.kernel), self.modules.as_deref()),
+        }
+    }
 }
 
 /// A guest that can be started.
@@ -47,7 +92,7 @@ pub(crate) struct Guest {
 
 /// Downloads and builds what is missing. Says what it does where that takes long.
 pub(crate) fn prepare(spec: &Spec, job: &Job) -> Result<Guest> {
-    let kernel = kernel::fetch(&spec.kernel)?;
+    let kernel = spec.kernel()?;
     let client_dir = client::build(&kernel, spec.client)?;
     let debs = Apt::open()?
         .pool(SUITES)?

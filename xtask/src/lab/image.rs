@@ -175,7 +175,11 @@ fn build(kernel: &Kernel, client: Option<&Path>, tree: &Path) -> Result<Vec<u8>>
     }
     add_programs(&mut archive, tree)?;
     let mut list = String::new();
-    for module in modules::read_closure(&kernel.modules, client)? {
+    let closure = match &kernel.modules {
+        Some(modules) => modules::read_closure(modules, client)?,
+        None => Vec::new(),
+    };
+    for module in closure {
         let path = format!("/lab/{}.ko", module.name);
         list += format!("{path} {}", module.parameters).trim_end();
         list.push('\n');

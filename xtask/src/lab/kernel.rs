@@ -1,4 +1,4 @@
-//! The kernels of the lab: Debian's packages, unpacked in the cache.
+//! The kernels of distributions: Debian's packages, unpacked in the cache.
 
 use std::{
     fs,
@@ -36,10 +36,8 @@ pub(crate) struct Kernel {
     /// Of the package: `6.1.192-2`
     pub(crate) version: String,
     pub(crate) vmlinuz: PathBuf,
-    /// `lib/modules/RELEASE`, with a modules.dep
-    pub(crate) modules: PathBuf,
-    /// The folder in the cache with all of this and `manifest.json`
-    pub(crate) dir: PathBuf,
+    /// `lib/modules/RELEASE`, with a modules.dep; none where all is built in
+    pub(crate) modules: Option<PathBuf>,
 }
 
 /// What a kernel's folder was made from.
@@ -80,8 +78,7 @@ pub(crate) fn fetch(spec: &str) -> Result<Kernel> {
         release,
         version,
         vmlinuz,
-        modules,
-        dir,
+        modules: Some(modules),
     })
 }
 
@@ -97,7 +94,10 @@ fn parse_spec(spec: &str) -> Result<(&'static str, &'static [&'static str])> {
         .find(|(word, _)| spec.strip_prefix("debian:") == Some(*word));
     let Some((series, suites)) = known else {
         let all = SERIES.map(|(word, _)| format!("debian:{word}"));
-        bail!("know no kernel {spec:?}: use one of {}", all.join(", "));
+        bail!(
+            "know no kernel {spec:?}: use one of {}, or the path of a bzImage",
+            all.join(", ")
+        );
     };
     Ok((series, suites))
 }
@@ -189,8 +189,9 @@ fn find_parts(dir: &Path, release: &str) -> Result<[PathBuf; 2]> {
 impl Kernel {
     /// Where a module lies, compressed or not.
     pub(crate) fn module(&self, path: &str) -> Result<PathBuf> {
+        let modules = self.modules.as_deref().unwrap_or(Path::new(""));
         ["", ".xz", ".zst"]
-            .map(|end| self.modules.join(format!("{path}{end}")))
+            .map(|end| modules.join(format!("{path}{end}")))
             .into_iter()
             .find(|file| fs::exists(file).unwrap_or(false))
             .with_context(|| format!("find the module {path} of Linux {}", self.release))

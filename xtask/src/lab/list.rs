@@ -14,6 +14,10 @@ const KERNELS: &[(&str, &str)] = &[
         "debian:7",
         "the newest of that series that the package registry serves",
     ),
+    (
+        "BZIMAGE",
+        "your own, with --modules DIR unless all is built in",
+    ),
 ];
 
 pub(crate) fn run() {
@@ -21,6 +25,7 @@ pub(crate) fn run() {
     KERNELS
         .iter()
         .for_each(|(name, what)| println!("  {name:<18} {what}"));
+    println!("  or --tree DIR: the kernel and the modules of a build tree");
     println!("\nclients (--client)");
     for client in Client::value_variants() {
         let what = client

@@ -19,6 +19,7 @@ mod kernel;
 pub(crate) mod list;
 mod modules;
 mod natural;
+mod own_kernel;
 mod qemu;
 pub(crate) mod run;
 mod session;

@@ -118,6 +118,9 @@ fn command_line() -> String {
         "panic=-1",
         // Retpolines and page table isolation cost a third under TCG and protect nobody here.
         "mitigations=off",
+        // Where the ram disk is built in; a module gets the same when it is loaded.
+        "brd.rd_nr=1",
+        "brd.rd_size=262144",
         // What the kernel does not know goes to init's environment.
         "PATH=/usr/sbin:/usr/bin",
     ]

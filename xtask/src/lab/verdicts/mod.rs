@@ -89,7 +89,7 @@ pub(crate) fn line(measured: &Measured, spec: &Spec, problems: &[String]) {
     let longest = measured.asked.iter().map(|asked| asked.took_ms).max();
     println!(
         "{word:<7} {} {} {case:<20} v{version} {with:<11} {:<32} {:>6} ms",
-        spec.kernel.trim_start_matches("debian:"),
+        spec.name(),
         spec.client.name(),
         found(measured),
         longest.unwrap_or_default(),
