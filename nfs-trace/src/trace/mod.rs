@@ -23,7 +23,7 @@ use self::{
     pending::{ECHILD, EOPENSTALE, ESTALE, Pending},
     thread::Thread,
 };
-use crate::event::{DentryKind, Event, Fact, Open, OpenTask, Revalidate, Stamp};
+use crate::event::{Event, Fact, Open, OpenTask, Revalidate, Stamp, Walk};
 
 /// Threads whose state is kept: twice what the programs keep.
 const THREADS: NonZeroUsize = NonZeroUsize::new(32_768).expect("not zero");
@@ -131,12 +131,14 @@ impl Tracer {
             self.abandon(stamp.tid, thread, done);
         }
         let mut pending = thread.take_pending(stamp);
+        // lookup_fast() takes "valid" for a negative dentry as ENOENT at once. lookup_open(),
+        // which comes after it in ref-walk and finds what another task has just looked up,
+        // goes on to nfs_atomic_open, as the VFS does where it may create the name.
+        let fast = call.walk == Walk::Rcu || pending.asks_again(&call);
         pending.add(&mut thread.inner, step(stamp, StepKind::Revalidate(call)));
         pending.revalidated(call, &mut self.names);
         let result = match call.ret {
-            // The VFS takes "valid" for a negative dentry as ENOENT at once, but goes on
-            // to nfs_atomic_open where it may create the name.
-            1 if call.kind == DentryKind::Negative && !call.creates => Some(ENOENT),
+            1 if fast && pending.found_no_name() => Some(ENOENT),
             ret if ret < 0 && ret != ECHILD && ret != ESTALE => Some(ret),
             _ => None,
         };
@@ -263,10 +265,14 @@ impl Tracer {
         // What is missing may have been its end, and that a good one.
         let (word, result) = if pending.may_have_ended_unseen() {
             (PathWord::Unknown, None)
+        } else if pending.found_no_name() {
+            (PathWord::Failed, Some(ENOENT))
         } else {
             (PathWord::Failed, pending.ended_stale().then_some(ESTALE))
         };
-        pending.note_gap(Gap::EndNotSeen);
+        if result != Some(ENOENT) {
+            pending.note_gap(Gap::EndNotSeen);
+        }
         done(self.end(tid, thread, pending, word, result, None));
     }
 

@@ -9,7 +9,7 @@ use super::{
     names::{Entry, Names},
     path::{Gap, Step, StepKind},
 };
-use crate::event::{Open, Pointer, Revalidate, Walk};
+use crate::event::{DentryKind, Open, Pointer, Revalidate, Walk};
 
 /// include/linux/errno.h
 pub(super) const ECHILD: i32 = -10;
@@ -92,6 +92,19 @@ impl Pending {
         matches!(self.last, Last::Stale)
     }
 
+    /// Whether a revalidation is the one in RCU walk again, of the same dentry: then it is
+    /// lookup_fast() that asks, not lookup_open().
+    pub(super) fn asks_again(&self, call: &Revalidate) -> bool {
+        matches!(self.last, Last::Revalidate(before)
+            if before.walk == Walk::Rcu && before.dentry == call.dentry)
+    }
+
+    /// Whether the last step found that there is no such name.
+    pub(super) fn found_no_name(&self) -> bool {
+        matches!(self.last, Last::Revalidate(call)
+            if call.ret == 1 && call.kind == DentryKind::Negative && !call.creates)
+    }
+
     /// Whether all it did was to look a name up.
     pub(super) fn only_looked_up(&self) -> bool {
         matches!(self.last, Last::LookedUp)
@@ -158,10 +171,13 @@ impl Pending {
         let fits = match self.last {
             Last::Nothing => return true,
             // nfs_atomic_open follows a dentry that was dropped, or one that vanished
-            // between RCU walk and ref-walk, or a negative one in order to create the name;
-            // nfs4_file_open follows a valid one.
+            // between RCU walk and ref-walk, or a negative one (in order to create the name, or
+            // found by lookup_open()); nfs4_file_open follows a valid one.
             Last::Revalidate(before) if atomic => {
-                before.ret != 1 || before.walk == Walk::Rcu || before.creates
+                before.ret != 1
+                    || before.walk == Walk::Rcu
+                    || before.creates
+                    || before.kind == DentryKind::Negative
             }
             Last::Revalidate(_) | Last::Stale | Last::LookedUp => true,
         };

@@ -351,6 +351,28 @@ fn a_negative_dentry_is_enoent_at_once_or_created_over() {
     );
 }
 
+/// Another task has dropped the dentry and is looking the name up: lookup_fast() finds none,
+/// lookup_open() that task's, still negative, and goes on to nfs_atomic_open (seen in the
+/// lab's storm: one open of 20000 showed as two).
+#[test]
+fn a_negative_dentry_that_lookup_open_finds_is_no_end() {
+    let goes_on = "name F file\n name G file\n reval rcu F -10\n lookup 0\n reval ref F 0 lookups=1\n \
+                   reval ref G 1 neg\n task sent=1\n atomic G 0 tasks=1 upd=1";
+    check(goes_on, &["none atomic 0 opens=1 lookups=1 claim=0"]);
+    check(
+        "reval ref F 1 neg\n task sent=1\n atomic F 0 tasks=1 upd=1",
+        &["none atomic 0 opens=1 claim=0"],
+    );
+    // Asked again in ref-walk it is lookup_fast()'s.
+    check("reval rcu F -10\n reval ref F 1 neg", &["none failed -2"]);
+    // If nothing follows, there was no such name.
+    check(
+        "name F one\n name G two\n reval ref F 1 neg\n reval rcu G 1 dir\n task sent=0\n \
+         file G 0 tasks=1",
+        &["none failed -2", "directory cached 0"],
+    );
+}
+
 #[test]
 fn a_failed_revalidation_fails_the_open() {
     check(
