@@ -19,6 +19,9 @@ use super::{
     second,
 };
 
+/// So much before the self-test's end the second client is given up: then it is the one to
+/// blame, not the server.
+const SECOND_BEFORE: Duration = Duration::from_millis(300);
 /// How long a child that was told to end may tidy up before it is killed.
 const TIDY_UP: Duration = Duration::from_millis(1500);
 
@@ -202,7 +205,7 @@ impl SelfTest {
             .context("the second client has no input")?;
         stdin.write_all(&input).await.ok();
         drop(stdin);
-        let output = timeout_at(deadline, child.wait_with_output())
+        let output = timeout_at(deadline - SECOND_BEFORE, child.wait_with_output())
             .await
             .context("the second client was not done in time")??;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_string();
