@@ -85,6 +85,13 @@ pub fn cred_of(tid: u32) -> Option<Cred> {
     ids.steady.then_some(ids.cred)
 }
 
+/// When a process was started, in ticks since boot; nothing once it has ended.
+#[must_use]
+pub fn started(pid: u32) -> Option<u64> {
+    let stat = parse::stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
+    (!stat.ended).then_some(stat.start_time)
+}
+
 struct Walk<'a> {
     proc: &'a Path,
     devs: &'a [u32],

@@ -76,6 +76,7 @@ fn may_be_exclusive(path: &OpenPath) -> bool {
 mod tests {
     use super::*;
     use crate::{
+        check::samples::open_path as path,
         event::{DentryKind, Pointer, Walk},
         trace::{Gap, Step},
     };
@@ -100,33 +101,6 @@ mod tests {
             inode_checked: false,
             lookups: 0,
             kind: DentryKind::Positive,
-        }
-    }
-
-    fn path(name_check: NameCheck, open_path: PathWord) -> OpenPath {
-        OpenPath {
-            start_ns: 1,
-            end_ns: 2,
-            tid: 1,
-            tgid: 1,
-            comm: Box::default(),
-            dev: 53,
-            dentry: Pointer(1),
-            dentry_id: None,
-            path: None,
-            fileid: None,
-            flags: Some(0),
-            name_check,
-            revalidation: None,
-            open_path,
-            claim: None,
-            stale_retries: 0,
-            opens: 0,
-            lookups: 0,
-            result: Some(0),
-            stack: None,
-            gaps: Vec::new(),
-            steps: Vec::new(),
         }
     }
 

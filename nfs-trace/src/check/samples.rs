@@ -1,4 +1,4 @@
-//! Plans and evidence for the tests of the check.
+//! Plans, opens and evidence for the tests of the check.
 
 use super::{
     conclude::{Mishaps, conclude},
@@ -7,7 +7,11 @@ use super::{
     plan::Plan,
     report::MountReport,
 };
-use crate::mounts::Mount;
+use crate::{
+    event::Pointer,
+    mounts::Mount,
+    trace::{NameCheck, OpenPath, PathWord},
+};
 
 pub(super) fn plan() -> Plan {
     Plan {
@@ -40,6 +44,34 @@ pub(super) fn facts(atomic_open_v1: bool) -> MountFacts {
     MountFacts {
         atomic_open_v1: Some(atomic_open_v1),
         ..MountFacts::default()
+    }
+}
+
+/// A complete open of a name on /mnt/data.
+pub(super) fn open_path(name_check: NameCheck, open_path: PathWord) -> OpenPath {
+    OpenPath {
+        start_ns: 1,
+        end_ns: 2,
+        tid: 1,
+        tgid: 1,
+        comm: Box::default(),
+        dev: 40,
+        dentry: Pointer(1),
+        dentry_id: None,
+        path: None,
+        fileid: None,
+        flags: Some(0),
+        name_check,
+        revalidation: None,
+        open_path,
+        claim: None,
+        stale_retries: 0,
+        opens: 0,
+        lookups: 0,
+        result: Some(0),
+        stack: None,
+        gaps: Vec::new(),
+        steps: Vec::new(),
     }
 }
 

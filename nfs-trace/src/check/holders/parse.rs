@@ -37,6 +37,8 @@ pub(super) fn fd_info(text: &str) -> Option<FdInfo> {
 pub(super) struct Stat {
     pub(super) command: String,
     pub(super) start_time: u64,
+    /// A zombie, though nobody has asked how it ended.
+    pub(super) ended: bool,
 }
 
 pub(super) fn stat(bytes: &[u8]) -> Option<Stat> {
@@ -44,10 +46,13 @@ pub(super) fn stat(bytes: &[u8]) -> Option<Stat> {
     let open = bytes.iter().position(|byte| *byte == b'(')?;
     let close = bytes.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(&bytes[close + 1..]).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
     Some(Stat {
         command: escape(bytes.get(open + 1..close)?),
-        // Field 22; the first one behind the command is the third.
-        start_time: rest.split_ascii_whitespace().nth(22 - 3)?.parse().ok()?,
+        // The first one behind the command is field 3.
+        ended: matches!(fields.next()?, "Z" | "X"),
+        // Field 22.
+        start_time: fields.nth(22 - 4)?.parse().ok()?,
     })
 }
 
@@ -142,7 +147,10 @@ mod tests {
             let stat = stat(format!("2210 ({name}) {rest}\n").as_bytes()).unwrap();
             assert_eq!(stat.start_time, 8_812_345);
             assert_eq!(stat.command, shown);
+            assert!(!stat.ended);
         }
+        let zombie = rest.replacen('S', "Z", 1);
+        assert!(stat(format!("1 (a) {zombie}").as_bytes()).unwrap().ended);
         for odd in ["", "12", "12 )(", "12 (sh) S 1"] {
             assert_eq!(stat(odd.as_bytes()), None, "{odd}");
         }

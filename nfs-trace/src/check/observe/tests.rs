@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::{
-    check::evidence::{Finding, FixLevel},
+    check::{
+        evidence::{Finding, FixLevel},
+        samples::open_path,
+    },
     event::Pointer,
     trace::{Gap, NameCheck},
 };
@@ -30,22 +33,10 @@ fn open(second: u64, pid: u32) -> OpenPath {
         tgid: pid,
         comm: b"cat".as_slice().into(),
         dev: DEV,
-        dentry: Pointer(0xd),
-        dentry_id: Some(1),
         path: Some(b"dir/file".as_slice().into()),
         fileid: Some(7),
         flags: Some(0o100_000),
-        revalidation: None,
-        name_check: NameCheck::Directory,
-        open_path: PathWord::Wire,
-        claim: Some(0),
-        stale_retries: 0,
-        opens: 1,
-        lookups: 0,
-        result: Some(0),
-        stack: None,
-        gaps: Vec::new(),
-        steps: Vec::new(),
+        ..open_path(NameCheck::Directory, PathWord::Wire)
     }
 }
 

@@ -16,6 +16,8 @@ use rustix::{
     io::Errno,
 };
 
+use crate::check::holders::started;
+
 /// What the name of every such directory begins with.
 pub const PREFIX: &str = ".nfs-trace-check-";
 /// The file that is held, and the one that is renamed over it.
@@ -130,7 +132,7 @@ fn is_over(top: &OwnedFd, run: &str) -> bool {
         return false;
     };
     if boot_id().is_ok_and(|own| own == boot) {
-        return start_time(pid) != Some(start);
+        return started(pid) != Some(start);
     }
     let Ok(stat) = statat(top, run, AtFlags::SYMLINK_NOFOLLOW) else {
         return false;
@@ -145,7 +147,7 @@ fn is_over(top: &OwnedFd, run: &str) -> bool {
 /// `BOOT.PID.START`
 fn own_run() -> io::Result<String> {
     let pid = std::process::id();
-    let start = start_time(pid).ok_or_else(|| io::Error::other("/proc/self/stat is odd"))?;
+    let start = started(pid).ok_or_else(|| io::Error::other("/proc/self/stat is odd"))?;
     Ok(format!("{}.{pid}.{start}", boot_id()?))
 }
 
@@ -163,23 +165,6 @@ fn parse_run(run: &str) -> Option<(&str, u32, u64)> {
 fn boot_id() -> io::Result<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     Ok(id.split('-').next().unwrap_or_default().to_string())
-}
-
-/// When a process started, in clock ticks since boot; nothing once it has ended.
-fn start_time(pid: u32) -> Option<u64> {
-    parse_start(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
-
-/// Fields 3 and 22 of /proc/PID/stat, see proc_pid_stat(5).
-fn parse_start(stat: &str) -> Option<u64> {
-    // The command name, field 2, may hold anything but ends with the last parenthesis.
-    let (_, after) = stat.rsplit_once(')')?;
-    let mut words = after.split_ascii_whitespace();
-    // A zombie has ended, though nobody has asked how.
-    if matches!(words.next()?, "Z" | "X") {
-        return None;
-    }
-    words.nth(18)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -229,7 +214,7 @@ mod tests {
         let scratch = Scratch::new("dead");
         let boot = boot_id().unwrap();
         let dead = format!("{boot}.{}.1", std::process::id());
-        let alive = format!("{boot}.1.{}", start_time(1).unwrap());
+        let alive = format!("{boot}.1.{}", started(1).unwrap());
         let foreign = "00000000.1.1".to_string();
         for run in [&dead, &alive, &foreign] {
             let path = scratch.0.join(top()).join(run);
@@ -242,16 +227,6 @@ mod tests {
         assert!(left(&alive) && left(&foreign));
         own.remove().unwrap();
         assert!(left(&alive) && left(&foreign), "the others' stay");
-    }
-
-    #[test]
-    fn a_zombie_is_dead() {
-        let stat = |state: &str| {
-            format!("7 (a) b) {state} 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0\n")
-        };
-        assert_eq!(parse_start(&stat("S")), Some(4711));
-        assert_eq!(parse_start(&stat("Z")), None);
-        assert_eq!(parse_start("7 (a"), None);
     }
 
     #[test]

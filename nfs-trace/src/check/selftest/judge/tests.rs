@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::{
-    check::selftest::job::Mode,
-    event::Pointer,
+    check::{samples::open_path, selftest::job::Mode},
     trace::{Gap, NameCheck},
 };
 
@@ -71,30 +70,11 @@ impl Script {
     }
 }
 
-fn path(start_ns: u64, open_path: PathWord) -> OpenPath {
+fn path(start_ns: u64, word: PathWord) -> OpenPath {
     OpenPath {
         start_ns,
         end_ns: start_ns + 100,
-        tid: 1,
-        tgid: 1,
-        comm: Box::default(),
-        dev: 1,
-        dentry: Pointer(1),
-        dentry_id: None,
-        path: None,
-        fileid: None,
-        flags: None,
-        name_check: NameCheck::Directory,
-        revalidation: None,
-        open_path,
-        claim: None,
-        stale_retries: 0,
-        opens: 0,
-        lookups: 0,
-        result: Some(0),
-        stack: None,
-        gaps: Vec::new(),
-        steps: Vec::new(),
+        ..open_path(NameCheck::Directory, word)
     }
 }
 
