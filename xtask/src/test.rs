@@ -192,29 +192,33 @@ fn cargo(tools: &Tools, args: &[&str]) -> Result<()> {
     exec::run_shown(cargo.current_dir(workspace::root()).args(args))
 }
 
-/// The host's clippy sees an empty program; this is the real one.
+/// The host's clippy sees an empty program; these are the real ones, of both flavours.
 fn lint_programs(tools: &Tools) -> Result<()> {
-    let mut cargo = Command::new("cargo");
-    tools.apply(&mut cargo)?;
-    cargo
-        .current_dir(workspace::root())
-        .env("RUSTC_BOOTSTRAP", "1")
-        .args([
-            "clippy",
-            "--locked",
-            "--package",
-            "nfs-trace-ebpf",
-            "--release",
-        ])
-        .args(["--target", "bpfel-unknown-none", "-Zbuild-std=core"])
-        .args([
-            "--target-dir",
-            "target/clippy-programs",
-            "--",
-            "-D",
-            "warnings",
-        ]);
-    exec::run_shown(&mut cargo)
+    for features in ["", "legacy"] {
+        let mut cargo = Command::new("cargo");
+        tools.apply(&mut cargo)?;
+        cargo
+            .current_dir(workspace::root())
+            .env("RUSTC_BOOTSTRAP", "1")
+            .args([
+                "clippy",
+                "--locked",
+                "--package",
+                "nfs-trace-ebpf",
+                "--release",
+            ])
+            .args(["--features", features])
+            .args(["--target", "bpfel-unknown-none", "-Zbuild-std=core"])
+            .args([
+                "--target-dir",
+                "target/clippy-programs",
+                "--",
+                "-D",
+                "warnings",
+            ]);
+        exec::run_shown(&mut cargo)?;
+    }
+    Ok(())
 }
 
 #[derive(Default)]

@@ -3,16 +3,13 @@
 
 use core::hint::black_box;
 
-use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
-use aya_log_ebpf::warn;
-use nfs_trace_ebpf::{
-    abi::FLAG_MISSED_RETURN,
-    config::{ABSENT, FILTER_TID},
-    probes::Id,
-};
+use aya_ebpf::{EbpfContext, macros::tracepoint, programs::TracePointContext};
+use nfs_trace_ebpf::{abi::FLAG_MISSED_RETURN, config::FILTER_TID, probes::Id};
 
 use super::{
     emit::ensure_comm,
+    flavour::{self, diagnose},
+    kread::read,
     maps::{TIDS, armed, count},
     thread::{current, missed, tid},
 };
@@ -26,43 +23,46 @@ fn nfst_fork(ctx: TracePointContext) -> u32 {
 #[inline(always)]
 fn try_fork(ctx: &TracePointContext) -> Option<()> {
     let config = armed()?;
-    if config.filters & FILTER_TID == 0 || config.fork_child_pid == ABSENT {
+    if config.filters & FILTER_TID == 0 {
         return None;
     }
     TIDS.get_ptr(tid())?;
-    // SAFETY: the offset comes from the tracepoint's own format file, and the helper
-    // fails softly.
-    let child: u32 = unsafe { ctx.read_at(config.fork_child_pid as usize) }.ok()?;
+    // The offset comes from the tracepoint's own format file.
+    follow(ctx, read(ctx.as_ptr() as u64, config.fork_child_pid)?)
+}
+
+#[inline(always)]
+fn follow(ctx: &impl EbpfContext, child: u32) -> Option<()> {
     if TIDS.insert(child, 1, 0).is_err() {
         count(Id::Fork, |counters| counters.lost += 1);
-        warn!(ctx, "too many threads to follow: {} is left out", child);
+        diagnose!(ctx, "too many threads to follow: {} is left out", child);
     }
     Some(())
 }
 
 #[tracepoint]
-fn nfst_exit(_ctx: TracePointContext) -> u32 {
-    try_exit();
+fn nfst_exit(ctx: TracePointContext) -> u32 {
+    try_exit(&ctx);
     0
 }
 
 /// The last chance to tell of a call whose return was missed: no other record of this
 /// thread will.
 #[inline(always)]
-fn try_exit() -> Option<()> {
+fn try_exit(ctx: &impl EbpfContext) -> Option<()> {
     armed()?;
     let _ = TIDS.remove(tid());
     let thread = current()?;
-    if thread.active == 0 {
-        return None;
+    if thread.active != 0 {
+        missed(thread, thread.active);
+        thread.active = 0;
+        thread.flags |= FLAG_MISSED_RETURN;
+        // Any record carries the flag; a name that was never sent makes it a record. (Zeros
+        // that the compiler sees would become a call of memset.)
+        let zero = black_box(0);
+        thread.comm = [zero, zero];
+        ensure_comm(ctx, Id::Exit, thread);
     }
-    missed(thread, thread.active);
-    thread.active = 0;
-    thread.flags |= FLAG_MISSED_RETURN;
-    // Any record carries the flag; a name that was never sent makes it a record. (Zeros
-    // that the compiler sees would become a call of memset.)
-    let zero = black_box(0);
-    thread.comm = [zero, zero];
-    ensure_comm(Id::Exit, thread);
+    flavour::end_thread(tid());
     Some(())
 }

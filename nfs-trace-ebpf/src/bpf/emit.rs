@@ -1,22 +1,21 @@
-//! The way out: builds a record in the ring buffer, and counts what found no room.
+//! The way out: puts a record together, and counts what found no room.
 
-use core::mem::{MaybeUninit, size_of};
+use core::mem::size_of;
 
-use aya_ebpf::helpers::{
-    bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_get_current_comm,
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
 };
 use nfs_trace_ebpf::{
     abi::{Comm, RecordHeader, RecordKind},
     probes::Id,
 };
 
-use super::{
-    maps::{EVENTS, count},
-    thread::Thread,
-};
+use super::{flavour, maps::count, thread::Thread};
 
+/// A record of fixed size.
 #[repr(C)]
-struct Record<P> {
+pub(crate) struct Record<P> {
     header: RecordHeader,
     payload: P,
 }
@@ -49,6 +48,7 @@ pub(crate) fn header(thread: &mut Thread, kind: RecordKind, start_ns: u64) -> Re
 /// Sends one record of fixed size.
 #[inline(always)]
 pub(crate) fn emit<P: 'static>(
+    ctx: &impl EbpfContext,
     id: Id,
     thread: &mut Thread,
     kind: RecordKind,
@@ -56,12 +56,10 @@ pub(crate) fn emit<P: 'static>(
     payload: P,
 ) -> bool {
     let header = header(thread, kind, start_ns);
-    let Some(mut entry) = EVENTS.reserve::<Record<P>>(0) else {
+    if !flavour::send(ctx, Record { header, payload }) {
         count(id, |counters| counters.lost += 1);
         return false;
-    };
-    entry.write(Record { header, payload });
-    entry.submit(0);
+    }
     thread.flags = 0;
     true
 }
@@ -74,19 +72,13 @@ const _: () = assert!(size_of::<CommWords>() == size_of::<Comm>());
 
 /// Sends the thread's command name if it is not the one sent last.
 #[inline(always)]
-pub(crate) fn ensure_comm(id: Id, thread: &mut Thread) {
-    let mut comm = MaybeUninit::<[u64; 2]>::uninit();
-    // SAFETY: the buffer has 16 bytes; the helper fills them all, also when it fails.
-    // (aya's wrapper zeroes a byte array first, which becomes a call of memset.)
-    let comm = unsafe {
-        bpf_get_current_comm(comm.as_mut_ptr().cast(), 16);
-        comm.assume_init()
-    };
+pub(crate) fn ensure_comm(ctx: &impl EbpfContext, id: Id, thread: &mut Thread) {
+    let comm = flavour::comm();
     if comm == thread.comm {
         return;
     }
     let start = now();
-    if emit(id, thread, RecordKind::Comm, start, CommWords(comm)) {
+    if emit(ctx, id, thread, RecordKind::Comm, start, CommWords(comm)) {
         thread.comm = comm;
     }
 }

@@ -1,24 +1,29 @@
 //! The only reads of kernel memory: typed, at an offset that user space supplied.
 
-use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_buf};
+use core::mem::MaybeUninit;
+
 use nfs_trace_ebpf::config::{ABSENT, Config};
 
-/// The value at `base + offset`; nothing if either is unknown or unreadable.
+use super::flavour;
+
+/// The value at `base + offset`; nothing if either is unknown or unreadable. Only for types
+/// that any bytes are a value of.
 #[inline(always)]
-pub(crate) fn read<T>(base: u64, offset: u32) -> Option<T> {
+pub(crate) fn read<T: Copy>(base: u64, offset: u32) -> Option<T> {
+    let mut room = MaybeUninit::uninit();
+    flavour::ready(&mut room);
+    read_into(&mut room, base, offset).copied()
+}
+
+/// The same, in room that is [`flavour::ready`] and can be used again and again.
+#[inline(always)]
+pub(crate) fn read_into<T>(room: &mut MaybeUninit<T>, base: u64, offset: u32) -> Option<&T> {
     if base == 0 || offset == ABSENT {
         return None;
     }
     let address = base.wrapping_add(u64::from(offset)) as *const T;
-    // SAFETY: the helper checks the address itself and fails softly.
-    unsafe { bpf_probe_read_kernel(address) }.ok()
-}
-
-/// Fills `buffer` from `address`.
-#[inline(always)]
-pub(crate) fn read_bytes(address: u64, buffer: &mut [u8]) -> bool {
-    // SAFETY: as above; the helper writes no more than the buffer's length.
-    unsafe { bpf_probe_read_kernel_buf(address as *const u8, buffer) }.is_ok()
+    // SAFETY: the room was filled, with a value of integers.
+    flavour::fill(room, address).then(|| unsafe { room.assume_init_ref() })
 }
 
 /// s_dev of a super block, 0 if unknown.

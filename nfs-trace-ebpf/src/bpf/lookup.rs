@@ -42,7 +42,14 @@ fn nfst_lookup_out(ctx: RetProbeContext) -> u32 {
                 ret: ctx.ret(),
                 reserved: 0,
             };
-            emit(Id::LookupOut, thread, RecordKind::Lookup, start, payload);
+            emit(
+                &ctx,
+                Id::LookupOut,
+                thread,
+                RecordKind::Lookup,
+                start,
+                payload,
+            );
         }
     }
     0

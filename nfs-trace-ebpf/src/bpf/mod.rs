@@ -1,9 +1,13 @@
 //! The programs themselves.
 //!
 //! Each program is a pair `name` / `try_name`, small, without bpf-to-bpf calls and
-//! without globals. Kernel memory is read in `kread` only; maps live in `maps`;
-//! records leave through `emit`. A record is sent when a call returns, so that one
-//! record holds entry and return.
+//! without globals. Kernel memory is read in `kread` only; maps live in `maps` and in
+//! the flavour; records leave through `emit`. A record is sent when a call returns, so
+//! that one record holds entry and return.
+//!
+//! There are two flavours, two objects from this one source: `modern` sends through a
+//! ring buffer (5.8 and later), `legacy` through a perf event array and with nothing that
+//! 4.4 does not have. They offer the same functions; everything else is shared.
 //!
 //! What is unsafe here: reading kernel memory (bounded, and a bad address is an
 //! error, not a fault) and writing map values through the pointer that the helper
@@ -17,10 +21,19 @@
 mod children;
 mod emit;
 mod kread;
+#[cfg(feature = "legacy")]
+mod legacy;
 mod lookup;
 mod maps;
+#[cfg(not(feature = "legacy"))]
+mod modern;
 mod names;
 mod open;
 mod opentask;
 mod revalidate;
 mod thread;
+
+#[cfg(feature = "legacy")]
+use legacy as flavour;
+#[cfg(not(feature = "legacy"))]
+use modern as flavour;

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
-    programs::{ProbeContext, RetProbeContext, tracing::StackIdContext as _},
+    programs::{ProbeContext, RetProbeContext},
 };
 use nfs_trace_ebpf::{
     abi::{Open, RecordKind},
@@ -12,8 +12,9 @@ use nfs_trace_ebpf::{
 
 use super::{
     emit::{emit, ensure_comm, now},
+    flavour,
     kread::{dev_of_dentry, dev_of_inode, read},
-    maps::{STACKS, armed, count},
+    maps::{armed, count},
     names::ensure_named,
     thread::{
         ATOMIC_OPEN, FILE_OPEN, Thread, current_or_new, enter, inside, leave, wanted, wanted_dev,
@@ -103,7 +104,7 @@ fn begin(
     thread.dev = dev;
     thread.stack_id = -1;
     if config.stacks != 0 {
-        thread.stack_id = ctx.get_stackid(&STACKS, 0).unwrap_or(-1) as i32;
+        thread.stack_id = flavour::stack(ctx);
     }
     thread.open_start = now();
     Some(thread)
@@ -146,7 +147,7 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
             None => opened = 0xff,
         }
     }
-    ensure_comm(id, thread);
+    ensure_comm(ctx, id, thread);
     thread.named = 0;
     let payload = Open {
         dentry,
@@ -165,6 +166,6 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
         RecordKind::FileOpen
     };
     let start = thread.open_start;
-    emit(id, thread, kind, start, payload);
+    emit(ctx, id, thread, kind, start, payload);
     Some(())
 }

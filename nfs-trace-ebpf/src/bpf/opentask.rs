@@ -11,7 +11,6 @@ use aya_ebpf::{
     macros::{kprobe, kretprobe},
     programs::{ProbeContext, RetProbeContext},
 };
-use aya_log_ebpf::warn;
 use nfs_trace_ebpf::{
     abi::{CLAIM_UNKNOWN, FLAG_UNJOINED, OpenTask, RecordKind},
     probes::Id,
@@ -19,6 +18,7 @@ use nfs_trace_ebpf::{
 
 use super::{
     emit::{emit, now},
+    flavour::diagnose,
     kread::read,
     maps::{OPENS, armed, count},
     thread::{ATOMIC_OPEN, FILE_OPEN, OPEN_TASK, inside, missed, tid},
@@ -69,7 +69,7 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
     if OPENS.insert(opendata, in_flight, 0).is_err() {
         count(Id::OpenTaskIn, |counters| counters.lost += 1);
         thread.flags |= FLAG_UNJOINED;
-        warn!(
+        diagnose!(
             ctx,
             "too many OPENs in flight: one cannot be joined with its reply"
         );
@@ -146,6 +146,7 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
     };
     let start = thread.task_start;
     emit(
+        ctx,
         Id::OpenTaskOut,
         thread,
         RecordKind::OpenTask,

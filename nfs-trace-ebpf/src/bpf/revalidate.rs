@@ -40,12 +40,14 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
     let config = armed()?;
     count(Id::RevalidateIn, |counters| counters.hits += 1);
     // Every candidate is read before the choice: the compiler would otherwise choose the
-    // register's address and read once, and the verifier refuses a computed address.
-    let arguments: [u64; 4] = black_box([ctx.arg(0)?, ctx.arg(1)?, ctx.arg(2)?, ctx.arg(3)?]);
+    // register's address and read once, and the verifier refuses a computed address. Each by
+    // itself: as an array they would be chosen by address on the stack, which 4.4 refuses.
+    let (first, second): (u64, u64) = (black_box(ctx.arg(0)?), black_box(ctx.arg(1)?));
+    let (third, fourth): (u64, u64) = (black_box(ctx.arg(2)?), black_box(ctx.arg(3)?));
     let (dentry, flags) = if config.revalidate_dentry_arg == 0 {
-        (arguments[0], arguments[1] as u32)
+        (first, second as u32)
     } else {
-        (arguments[2], arguments[3] as u32)
+        (third, fourth as u32)
     };
     if flags & config.lookup_open == 0 || !wanted(config) {
         return None;
@@ -104,7 +106,7 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
     let ret: i32 = ctx.ret();
     let dentry = thread.revalidate_dentry;
     if ret != -ECHILD {
-        ensure_comm(Id::RevalidateOut, thread);
+        ensure_comm(ctx, Id::RevalidateOut, thread);
     }
     let payload = Revalidate {
         dentry,
@@ -120,6 +122,7 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
     };
     let start = thread.revalidate_start;
     emit(
+        ctx,
         Id::RevalidateOut,
         thread,
         RecordKind::Revalidate,

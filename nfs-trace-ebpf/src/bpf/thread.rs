@@ -11,7 +11,8 @@ use nfs_trace_ebpf::{
 };
 
 use super::{
-    maps::{DEVS, NO_THREAD, TGIDS, THREADS, TIDS, count},
+    flavour,
+    maps::{DEVS, TGIDS, TIDS, count},
     opentask::forget,
 };
 
@@ -26,7 +27,7 @@ pub(crate) const OPEN_TASK: u8 = 1 << 3;
 /// [`Thread::active`]: inside the LOOKUP call.
 pub(crate) const LOOKUP: u8 = 1 << 4;
 
-/// Value of the map THREADS. Zero is a good start for every field.
+/// A thread's state. Zero is a good start for every field.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Thread {
@@ -94,7 +95,7 @@ pub(crate) fn wanted_dev(config: &Config, dev: u32) -> bool {
 /// The current thread's state, if it has one.
 #[inline(always)]
 pub(crate) fn current() -> Option<&'static mut Thread> {
-    let thread = THREADS.get_ptr_mut(tid())?;
+    let thread = flavour::thread(tid())?;
     // SAFETY: only the thread itself reaches its value, and it is in one program.
     Some(unsafe { &mut *thread })
 }
@@ -154,7 +155,7 @@ pub(crate) fn current_or_new() -> Option<&'static mut Thread> {
     if let Some(thread) = current() {
         return Some(thread);
     }
-    THREADS.insert(tid(), NO_THREAD.get(0)?, 0).ok()?;
+    flavour::begin_thread(tid())?;
     let thread = current()?;
     thread.flags = FLAG_FIRST;
     Some(thread)

@@ -1,0 +1,194 @@
+//! The flavour for kernels with a ring buffer (5.8 and later).
+
+use core::mem::{MaybeUninit, offset_of, size_of};
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::BPF_F_NO_PREALLOC,
+    helpers::{
+        bpf_probe_read_kernel_buf,
+        generated::{bpf_get_current_comm, bpf_probe_read_kernel},
+    },
+    macros::map,
+    maps::{Array, LruHashMap, PerCpuArray, RingBuf, StackTrace},
+    programs::{ProbeContext, tracing::StackIdContext as _},
+};
+pub(crate) use aya_log_ebpf::warn as diagnose;
+use nfs_trace_ebpf::{
+    abi::{NAME_MAX, Name, RecordHeader},
+    config::Counters,
+    probes::{COUNTERS_LEN, Id},
+};
+
+use super::{emit::Record, thread::Thread};
+
+/// Maps for filters need no room before they are filled.
+pub(crate) const NO_PREALLOC: u32 = BPF_F_NO_PREALLOC;
+
+/// Records for user space. Its size is set by the loader.
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+
+#[map]
+static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(COUNTERS_LEN, 0);
+
+/// What each thread is in the middle of, by tid.
+#[map]
+static THREADS: LruHashMap<u32, Thread> = LruHashMap::with_max_entries(16384, 0);
+
+/// A value of zeros, to begin a thread with.
+#[map]
+static NO_THREAD: Array<Thread> = Array::with_max_entries(1, 0);
+
+/// Where a name record is put together.
+#[map]
+static NAME: PerCpuArray<NameRecord> = PerCpuArray::with_max_entries(1, 0);
+
+/// Dentries whose names were sent, by address.
+#[map]
+static DENTRIES: LruHashMap<u64, Known> = LruHashMap::with_max_entries(65536, 0);
+
+/// Kernel stacks of opens (`--stack`).
+#[map]
+static STACKS: StackTrace = StackTrace::with_max_entries(4096, 0);
+
+/// Value of the map DENTRIES: what was sent for this dentry.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Known {
+    /// Its parent and the hash of its name.
+    own: u64,
+    /// The same for it and all its ancestors, once all of them were sent.
+    chain: u64,
+}
+
+/// This CPU's counters of a program.
+#[inline(always)]
+pub(crate) fn counters(id: Id) -> Option<*mut Counters> {
+    COUNTERS.get_ptr_mut(id as u32)
+}
+
+/// A thread's state.
+#[inline(always)]
+pub(crate) fn thread(tid: u32) -> Option<*mut Thread> {
+    THREADS.get_ptr_mut(tid)
+}
+
+/// Begins a thread with zeros; nothing if there is no room.
+#[inline(always)]
+pub(crate) fn begin_thread(tid: u32) -> Option<()> {
+    THREADS.insert(tid, NO_THREAD.get(0)?, 0).ok()
+}
+
+/// The thread ends: the least recently used make room by themselves.
+#[inline(always)]
+pub(crate) fn end_thread(_tid: u32) {}
+
+/// Whether the dentry and all its ancestors were sent as `chain` has it.
+#[inline(always)]
+pub(crate) fn knows_chain(dentry: u64, chain: u64) -> bool {
+    // SAFETY: the value is read at once; a torn one only sends a name again.
+    unsafe { DENTRIES.get(dentry) }.is_some_and(|known| known.chain == chain)
+}
+
+/// Whether the dentry was sent with this parent and name.
+#[inline(always)]
+pub(crate) fn knows(dentry: u64, own: u64) -> bool {
+    // SAFETY: as above.
+    unsafe { DENTRIES.get(dentry) }.is_some_and(|known| known.own == own)
+}
+
+/// The dentry was sent with this parent and name.
+#[inline(always)]
+pub(crate) fn learn(dentry: u64, own: u64) {
+    let _ = DENTRIES.insert(dentry, Known { own, chain: 0 }, 0);
+}
+
+/// The dentry's ancestors were sent as well.
+#[inline(always)]
+pub(crate) fn learn_chain(dentry: u64, chain: u64) {
+    if let Some(known) = DENTRIES.get_ptr_mut(dentry) {
+        // SAFETY: an aligned word of a live value; a race only sends a name again.
+        unsafe { (*known).chain = chain };
+    }
+}
+
+/// Readies room for [`fill`].
+#[inline(always)]
+pub(crate) fn ready<T>(_room: &mut MaybeUninit<T>) {}
+
+/// Reads kernel memory; the room is written only if that succeeds.
+#[inline(always)]
+pub(crate) fn fill<T>(room: &mut MaybeUninit<T>, address: *const T) -> bool {
+    // SAFETY: the helper checks the address itself and fails softly.
+    unsafe {
+        bpf_probe_read_kernel(
+            room.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address.cast(),
+        ) == 0
+    }
+}
+
+/// The current thread's command name, as two words.
+#[inline(always)]
+pub(crate) fn comm() -> [u64; 2] {
+    let mut comm = MaybeUninit::<[u64; 2]>::uninit();
+    // SAFETY: the buffer has 16 bytes; the helper fills them all, also when it fails.
+    // (aya's wrapper zeroes a byte array first, which becomes a call of memset.)
+    unsafe {
+        bpf_get_current_comm(comm.as_mut_ptr().cast(), 16);
+        comm.assume_init()
+    }
+}
+
+/// The key of the current kernel stack, negative if there is none.
+#[inline(always)]
+pub(crate) fn stack(ctx: &ProbeContext) -> i32 {
+    ctx.get_stackid(&STACKS, 0).unwrap_or(-1) as i32
+}
+
+/// Sends a record; says whether there was room.
+#[inline(always)]
+pub(crate) fn send<P: 'static>(_ctx: &impl EbpfContext, record: Record<P>) -> bool {
+    let Some(mut entry) = EVENTS.reserve::<Record<P>>(0) else {
+        return false;
+    };
+    entry.write(record);
+    entry.submit(0);
+    true
+}
+
+/// Room for a name, so that the record is 512 bytes and its size a mask: that bound is
+/// one the verifier understands.
+const NAME_ROOM: usize = 512 - size_of::<RecordHeader>() - size_of::<Name>();
+
+/// A record with room for the longest name, too large for the stack beside the rest.
+#[repr(C)]
+struct NameRecord {
+    header: RecordHeader,
+    name: Name,
+    bytes: [u8; NAME_ROOM],
+}
+
+/// Sends a name that lies at `text`; says whether there was room.
+#[inline(always)]
+pub(crate) fn send_name(_ctx: &ProbeContext, header: RecordHeader, name: Name, text: u64) -> bool {
+    let Some(record) = NAME.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: the scratch value is this CPU's own, and programs on one CPU do not nest.
+    let record = unsafe { &mut *record };
+    let len = usize::from(name.len) & NAME_MAX;
+    record.header = header;
+    record.name = name;
+    // SAFETY: the helper checks the address itself and writes no more than `len` bytes.
+    if unsafe { bpf_probe_read_kernel_buf(text as *const u8, &mut record.bytes[..len]) }.is_err() {
+        record.name.len = 0;
+    }
+    let size = (offset_of!(NameRecord, bytes) + usize::from(record.name.len)) & 0x1ff;
+    const _: () = assert!(size_of::<NameRecord>() > 0x1ff && NAME_ROOM >= NAME_MAX);
+    // SAFETY: `size` bytes lie within the record, and all of them were written.
+    let bytes = unsafe { core::slice::from_raw_parts((&raw const *record).cast::<u8>(), size) };
+    EVENTS.output::<[u8]>(bytes, 0).is_ok()
+}
