@@ -130,3 +130,5 @@ pub const JUMP_NAMES: u32 = 0;
 pub const FORK: (&str, &str) = ("nfst_fork", "sched_process_fork");
 /// Sees to what a thread leaves behind.
 pub const EXIT: (&str, &str) = ("nfst_exit", "sched_process_exit");
+/// Where the legacy object has the program of [`EXIT`]: 4.4 has none for tracepoints.
+pub const EXIT_FUNCTION: &str = "do_exit";

@@ -1,13 +1,20 @@
-//! The built object against the table of probes: no program without a row, no row
-//! without a program, nothing in it that the design rules out.
+//! The built objects against the table of probes: no program without a row, no row
+//! without a program, nothing in them that the design rules out.
 
 use std::collections::BTreeSet;
 
 use nfs_trace_ebpf::probes::{At, EXIT, FORK, NAMES_PROGRAM, PROBES};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SymbolKind};
 
-fn bytes() -> Vec<u8> {
-    std::fs::read(env!("NFS_TRACE_PROGRAMS")).expect("the object that the build script made")
+/// The one for the ring buffer, and the legacy one, with the kind of program that each has
+/// for the ends of threads.
+const OBJECTS: [(&str, &str); 2] = [
+    (env!("NFS_TRACE_PROGRAMS"), "tracepoint"),
+    (env!("NFS_TRACE_PROGRAMS_LEGACY"), "kprobe"),
+];
+
+fn bytes(path: &str) -> Vec<u8> {
+    std::fs::read(path).expect("the object that the build script made")
 }
 
 /// Functions of the object and the sections they are in.
@@ -26,22 +33,22 @@ fn functions(file: &object::File<'_>) -> BTreeSet<(String, String)> {
 
 #[test]
 fn every_row_has_its_program_and_every_program_its_row() {
-    let bytes = bytes();
-    let file = object::File::parse(&*bytes).expect("an ELF file");
-    let in_object = functions(&file);
-    let mut in_table: BTreeSet<(String, String)> = PROBES
-        .iter()
-        .map(|probe| {
-            let section = match probe.at {
-                At::Entry => "kprobe",
-                At::Return => "kretprobe",
-            };
-            (probe.program.to_string(), section.to_string())
-        })
-        .collect();
-    in_table.insert((NAMES_PROGRAM.into(), "kprobe".into()));
-    in_table.extend([FORK, EXIT].map(|(name, _)| (name.to_string(), "tracepoint".into())));
-    assert_eq!(in_object, in_table);
+    let row = |name: &str, section: &str| (name.to_string(), section.to_string());
+    for (path, at_exit) in OBJECTS {
+        let bytes = bytes(path);
+        let file = object::File::parse(&*bytes).expect("an ELF file");
+        let mut in_table: BTreeSet<(String, String)> = PROBES
+            .iter()
+            .map(|probe| match probe.at {
+                At::Entry => row(probe.program, "kprobe"),
+                At::Return => row(probe.program, "kretprobe"),
+            })
+            .collect();
+        in_table.insert(row(NAMES_PROGRAM, "kprobe"));
+        in_table.insert(row(FORK.0, "tracepoint"));
+        in_table.insert(row(EXIT.0, at_exit));
+        assert_eq!(functions(&file), in_table, "{path}");
+    }
 }
 
 /// nfs_lookup_verify_inode runs for every component of every path: no cost for a trace.
@@ -58,11 +65,13 @@ fn what_is_not_asked_for_is_the_check_of_the_inode_alone() {
 
 #[test]
 fn the_kernels_list_of_programs_shows_whole_names() {
-    for (program, _) in functions(&object::File::parse(&*bytes()).expect("an ELF file")) {
-        assert!(
-            program.len() <= 15,
-            "{program}: the kernel cuts it (BPF_OBJ_NAME_LEN is 16)"
-        );
+    for (path, _) in OBJECTS {
+        for (program, _) in functions(&object::File::parse(&*bytes(path)).expect("an ELF file")) {
+            assert!(
+                program.len() <= 15,
+                "{program}: the kernel cuts it (BPF_OBJ_NAME_LEN is 16)"
+            );
+        }
     }
 }
 
@@ -70,30 +79,32 @@ fn the_kernels_list_of_programs_shows_whole_names() {
 /// kernels before 4.16 have no bpf-to-bpf calls.
 #[test]
 fn programs_call_only_helpers() {
-    let bytes = bytes();
-    let file = object::File::parse(&*bytes).expect("an ELF file");
-    let mut seen = 0;
-    for section in file.sections() {
-        let name = section.name().expect("UTF-8");
-        if !["kprobe", "kretprobe", "tracepoint"].contains(&name) {
-            continue;
+    for (path, _) in OBJECTS {
+        let bytes = bytes(path);
+        let file = object::File::parse(&*bytes).expect("an ELF file");
+        let mut seen = 0;
+        for section in file.sections() {
+            let name = section.name().expect("UTF-8");
+            if !["kprobe", "kretprobe", "tracepoint"].contains(&name) {
+                continue;
+            }
+            for (offset, relocation) in section.relocations() {
+                seen += 1;
+                let RelocationTarget::Symbol(index) = relocation.target() else {
+                    panic!("{name}+{offset:#x}: relocation to no symbol");
+                };
+                let symbol = file.symbol_by_index(index).expect("the symbol");
+                assert_ne!(
+                    symbol.kind(),
+                    SymbolKind::Text,
+                    "{name}+{offset:#x} calls {}",
+                    symbol.name().unwrap_or_default(),
+                );
+            }
         }
-        for (offset, relocation) in section.relocations() {
-            seen += 1;
-            let RelocationTarget::Symbol(index) = relocation.target() else {
-                panic!("{name}+{offset:#x}: relocation to no symbol");
-            };
-            let symbol = file.symbol_by_index(index).expect("the symbol");
-            assert_ne!(
-                symbol.kind(),
-                SymbolKind::Text,
-                "{name}+{offset:#x} calls {}",
-                symbol.name().unwrap_or_default(),
-            );
-        }
+        assert!(
+            seen > PROBES.len(),
+            "every program uses a map, so there are relocations"
+        );
     }
-    assert!(
-        seen > PROBES.len(),
-        "every program uses a map, so there are relocations"
-    );
 }

@@ -4,6 +4,8 @@
 use core::hint::black_box;
 
 use aya_ebpf::{EbpfContext, macros::tracepoint, programs::TracePointContext};
+#[cfg(feature = "legacy")]
+use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use nfs_trace_ebpf::{abi::FLAG_MISSED_RETURN, config::FILTER_TID, probes::Id};
 
 use super::{
@@ -40,8 +42,18 @@ fn follow(ctx: &impl EbpfContext, child: u32) -> Option<()> {
     Some(())
 }
 
+#[cfg(not(feature = "legacy"))]
 #[tracepoint]
 fn nfst_exit(ctx: TracePointContext) -> u32 {
+    try_exit(&ctx);
+    0
+}
+
+/// On do_exit: 4.4 has no programs for tracepoints, and its hash maps make no room by
+/// themselves.
+#[cfg(feature = "legacy")]
+#[kprobe]
+fn nfst_exit(ctx: ProbeContext) -> u32 {
     try_exit(&ctx);
     0
 }
