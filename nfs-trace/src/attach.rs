@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf, StackTraceMap},
-    programs::{KProbe, Program, ProgramError, TracePoint},
+    programs::{KProbe, Program, TracePoint},
 };
 use aya_log::EbpfLogger;
 use nfs_trace_ebpf::{
@@ -23,12 +23,12 @@ use nfs_trace_ebpf::{
     },
     probes::{At, EXIT, FORK, Id, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES, Probe},
 };
-use rustix::io::Errno;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
     exit::ExitError,
     kernel::{Facts, layout::Layout},
+    refusal::refused,
     session::ATTACHED,
     summary::{KernelCounts, ProgramCounts},
 };
@@ -83,7 +83,11 @@ impl Attached {
             current: None,
             maximum: None,
         };
-        let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
+        if let Err(error) =
+            rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited)
+        {
+            log::debug!("the limit of locked memory stays as it is: {error}");
+        }
 
         let object = aya::include_bytes_aligned!(env!("NFS_TRACE_PROGRAMS"));
         let mut ebpf = EbpfLoader::new()
@@ -91,12 +95,13 @@ impl Attached {
             .load(object)
             .map_err(|error| refused("the maps", error))?;
         let log = EbpfLogger::init(&mut ebpf).context("failed to open the programs' log")?;
-        let verify = load_programs(&mut ebpf, facts, options.detail)?;
-        let probes = attach_probes(&mut ebpf, facts, options.detail)?;
-        // Without tracefs it cannot be: returns that are missed of threads that end then
-        // count as still running.
-        if facts.tracefs.is_some() {
-            attach_tracepoint(&mut ebpf, EXIT)?;
+        let start = Instant::now();
+        let mut probes = load_programs(&mut ebpf, facts, options.detail)?;
+        let verify = start.elapsed();
+        attach_probes(&mut ebpf, facts, options.detail, &mut probes)?;
+        // Without it, returns that are missed of threads that end then count as still running.
+        if let Err(error) = attach_tracepoint(&mut ebpf, EXIT) {
+            log::debug!("the ends of threads are not seen: {error:#}");
         }
         let mut config = config(facts, layout, options);
         if let Some(tid) = filters.command {
@@ -257,14 +262,26 @@ fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
     }
 }
 
-/// Loads every program that has a symbol to go to; returns what that took.
-fn load_programs(ebpf: &mut Ebpf, facts: &Facts, detail: bool) -> anyhow::Result<Duration> {
-    let start = Instant::now();
-    let there = |probe: &&Probe| probe.asked_for(detail) && facts.resolve(probe).is_some();
-    for probe in PROBES.iter().filter(there) {
-        kprobe(ebpf, probe.program)?
+/// Loads every program that has a symbol to go to. Returns the symbols that stay without
+/// theirs, and why.
+fn load_programs(
+    ebpf: &mut Ebpf,
+    facts: &Facts,
+    detail: bool,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut states = BTreeMap::new();
+    for probe in PROBES.iter().filter(|probe| probe.asked_for(detail)) {
+        let Some(symbol) = facts.resolve(probe) else {
+            states.insert(
+                probe.symbol.into(),
+                "no such function in this kernel".into(),
+            );
+            continue;
+        };
+        let loaded = kprobe(ebpf, probe.program)?
             .load()
-            .map_err(|error| refused(&format!("the program {}", probe.program), error))?;
+            .map_err(|error| refused(&format!("the program {}", probe.program), error));
+        tolerate(probe, symbol, loaded, &mut states)?;
     }
     let names = kprobe(ebpf, NAMES_PROGRAM)?;
     names
@@ -275,7 +292,27 @@ fn load_programs(ebpf: &mut Ebpf, facts: &Facts, detail: bool) -> anyhow::Result
     ProgramArray::try_from(jumps)?
         .set(JUMP_NAMES, &names, 0)
         .context("failed to fill the map of jumps")?;
-    Ok(start.elapsed())
+    Ok(states)
+}
+
+/// Notes why a probe is not in place; an error if there is no trace without it.
+fn tolerate(
+    probe: &Probe,
+    symbol: &str,
+    done: anyhow::Result<()>,
+    states: &mut BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let Err(error) = done else {
+        return Ok(());
+    };
+    if probe.need == Need::Required {
+        return Err(error);
+    }
+    log::debug!("{error:#}");
+    let why = format!("{error:#}");
+    let first = why.lines().next().unwrap_or_default();
+    states.insert(symbol.into(), first.trim_end_matches(':').into());
+    Ok(())
 }
 
 fn kprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut KProbe> {
@@ -285,36 +322,28 @@ fn kprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut KProbe> 
     Ok(program.try_into()?)
 }
 
+/// Attaches what is loaded, and says so in `states`.
 fn attach_probes(
     ebpf: &mut Ebpf,
     facts: &Facts,
     detail: bool,
-) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut states: BTreeMap<String, String> = BTreeMap::new();
+    states: &mut BTreeMap<String, String>,
+) -> anyhow::Result<()> {
     for probe in PROBES.iter().filter(|probe| probe.asked_for(detail)) {
         let Some(symbol) = facts.resolve(probe) else {
-            states.insert(
-                probe.symbol.into(),
-                "no such function in this kernel".into(),
-            );
             continue;
         };
+        if states.get(symbol).is_some_and(|state| state != ATTACHED) {
+            continue;
+        }
         let attached = kprobe(ebpf, probe.program)?
             .attach(symbol, 0)
+            .map(|_| ())
             .map_err(|error| refused(&format!("the probe on {symbol}"), error));
-        match attached {
-            Ok(_) => {
-                states
-                    .entry(symbol.into())
-                    .or_insert_with(|| ATTACHED.into());
-            }
-            Err(error) if probe.need == Need::Required => return Err(error),
-            Err(error) => {
-                states.insert(symbol.into(), format!("{error:#}"));
-            }
-        }
+        states.insert(symbol.into(), ATTACHED.into());
+        tolerate(probe, symbol, attached, states)?;
     }
-    Ok(states)
+    Ok(())
 }
 
 fn follow_children(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<()> {
@@ -325,7 +354,15 @@ fn follow_children(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<()> {
         )
         .into());
     }
-    attach_tracepoint(ebpf, FORK)
+    attach_tracepoint(ebpf, FORK).map_err(|error| {
+        log::debug!("{error:#}");
+        ExitError::unavailable(
+            "cannot follow the children of a command: this kernel refuses BPF programs on \
+             tracepoints, which came with Linux 4.7; trace without a command, with --mount or \
+             --pid",
+        )
+        .into()
+    })
 }
 
 fn attach_tracepoint(ebpf: &mut Ebpf, (name, tracepoint): (&str, &str)) -> anyhow::Result<()> {
@@ -336,7 +373,7 @@ fn attach_tracepoint(ebpf: &mut Ebpf, (name, tracepoint): (&str, &str)) -> anyho
     program
         .load()
         .and_then(|()| program.attach("sched", tracepoint).map(|_| ()))
-        .with_context(|| format!("failed to attach to tracepoint sched:{tracepoint}"))
+        .map_err(|error| refused(&format!("the program on sched:{tracepoint}"), error))
 }
 
 fn insert(ebpf: &mut Ebpf, name: &str, keys: &[u32]) -> anyhow::Result<()> {
@@ -349,50 +386,4 @@ fn insert(ebpf: &mut Ebpf, name: &str, keys: &[u32]) -> anyhow::Result<()> {
             .with_context(|| format!("failed to fill the map {name}"))?;
     }
     Ok(())
-}
-
-/// The kernel said no: EPERM is the machine's matter, anything else (what the verifier
-/// has to say above all) is ours.
-fn refused<E: std::error::Error + Send + Sync + 'static>(what: &str, error: E) -> anyhow::Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    let mut log = String::new();
-    while let Some(current) = cause {
-        if let Some(io) = current.downcast_ref::<std::io::Error>()
-            && io.raw_os_error() == Some(Errno::PERM.raw_os_error())
-        {
-            return ExitError::unavailable(format!(
-                "the kernel does not allow {what}: run it as root, outside a container, and \
-                 without kernel lockdown"
-            ))
-            .into();
-        }
-        if let Some(ProgramError::LoadError { verifier_log, .. }) = current.downcast_ref() {
-            log = last_lines(&verifier_log.to_string());
-        }
-        cause = current.source();
-    }
-    // Lockdown takes the helpers that read kernel memory away from programs; the second
-    // wording is seen on 6.12.
-    let refusals = ["unknown func", "cannot use helper"];
-    if refusals
-        .iter()
-        .any(|words| log.contains(&format!("{words} bpf_probe_read#")))
-    {
-        return ExitError::unavailable(format!(
-            "kernel lockdown is in confidentiality mode, which forbids {what} to read kernel \
-             memory: boot without lockdown=confidentiality"
-        ))
-        .into();
-    }
-    if log.is_empty() {
-        return anyhow::Error::new(error).context(format!("failed to load or attach {what}"));
-    }
-    anyhow!("the kernel's verifier refuses {what}; please report this with its last words:\n{log}")
-}
-
-/// The verifier's reason is at the end of a log that may have thousands of lines.
-fn last_lines(log: &str) -> String {
-    const KEPT: usize = 24;
-    let lines: Vec<&str> = log.lines().collect();
-    lines[lines.len().saturating_sub(KEPT)..].join("\n")
 }

@@ -111,7 +111,7 @@ pub struct TraceArgs {
     /// Write the rows to this file instead of stdout, which the command may be using
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Show the steps of each path (text)
+    /// Show the steps of each path (text), and on stderr what the kernel refuses
     #[arg(short, long)]
     pub verbose: bool,
     /// Show the kernel call stack of each open
@@ -178,6 +178,9 @@ pub struct CheckArgs {
     /// Give up on a mount after this long
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
     pub timeout: Duration,
+    /// Say on stderr what the kernel refuses
+    #[arg(short, long)]
+    pub verbose: bool,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,

@@ -24,6 +24,7 @@ use crate::{
     capture,
     cli::{Format, TraceArgs},
     clock::{monotonic_ns, realtime_offset_ns},
+    diagnostics,
     exit::{Exit, ExitError},
     filter::Filter,
     kernel::{Facts, layout::Layout, preflight, read_layout, symbols::AddressMap},
@@ -53,8 +54,7 @@ const AT_ONCE: usize = 1 << 16;
 /// # Errors
 /// With the exit status to use; see [`crate::exit`].
 pub fn trace(args: TraceArgs) -> anyhow::Result<ExitCode> {
-    log::set_logger(&StderrLog).ok();
-    log::set_max_level(log::LevelFilter::Info);
+    diagnostics::init(args.verbose);
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -358,23 +358,4 @@ impl Surroundings for Live {
     fn mounts(&mut self) -> Option<Vec<Mount>> {
         mounts::read().ok().map(mounts::nfs4)
     }
-}
-
-/// Diagnostics of the programs, for people.
-struct StderrLog;
-
-impl log::Log for StderrLog {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::Level::Info
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        if self.enabled(record.metadata()) {
-            let line = format_args!("nfs-trace: {}: {}", record.level(), record.args());
-            // Nobody may read it: no reason to end.
-            let _ = writeln!(io::stderr(), "{line}");
-        }
-    }
-
-    fn flush(&self) {}
 }

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     cli::{CheckArgs, Format},
+    diagnostics,
     kernel::{Facts, layout::Layout, parameters, preflight, read_layout},
     mounts,
     names::escape_path,
@@ -56,6 +57,7 @@ pub(super) struct Checked {
 /// Wrong usage, or output that cannot be written; whatever stands in the way of an answer
 /// is part of the report.
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    diagnostics::init(args.verbose);
     let report = if args.explain {
         None
     } else {
