@@ -1,36 +1,35 @@
 //! Loads the programs, attaches every row of the table of probes, then arms them.
 //!
-//! All use of aya but for the ring buffer is here. Everything is held by file
-//! descriptors, so it goes with this process, however that ends.
+//! Everything is held by file descriptors, so it goes with this process, however that ends.
 
 use std::{
     collections::BTreeMap,
-    fs,
-    os::fd::{AsFd as _, AsRawFd as _},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use aya::{
-    Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, PerCpuArray, ProgramArray, RingBuf, StackTraceMap},
-    programs::{KProbe, Program, TracePoint},
+    Ebpf,
+    maps::{Array, HashMap, MapData, ProgramArray, StackTraceMap},
+    programs::{KProbe, TracePoint},
 };
 use aya_log::EbpfLogger;
 use nfs_trace_ebpf::{
-    config::{
-        ABSENT, CONFIG_SIZE, COUNTERS_SIZE, Config, Counters, FILTER_DEV, FILTER_TGID, FILTER_TID,
-    },
-    probes::{At, EXIT, FORK, Id, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES, Probe},
+    config::{ABSENT, CONFIG_SIZE, Config, FILTER_DEV, FILTER_TGID, FILTER_TID},
+    probes::{EXIT, EXIT_FUNCTION, FORK, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES, Probe},
 };
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 use crate::{
-    exit::ExitError,
+    counts,
+    exit::{Exit, ExitError, status_of},
     kernel::{Facts, layout::Layout},
+    object,
+    perf::Arrived,
     refusal::refused,
     session::ATTACHED,
-    summary::{KernelCounts, ProgramCounts},
+    summary::KernelCounts,
+    transport::{Reader, Transport},
 };
 
 /// What the programs are to look at.
@@ -47,7 +46,9 @@ pub struct KernelFilters {
 /// How to attach.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Bytes of the ring buffer.
+    /// How records come to user space; what the kernel offers if nothing is asked for.
+    pub transport: Option<Transport>,
+    /// Bytes of the buffer; of those of up to four CPUs together where each has its own.
     pub buffer: u32,
     /// Take kernel stacks.
     pub stacks: bool,
@@ -59,8 +60,10 @@ pub struct Options {
 pub struct Attached {
     ebpf: Ebpf,
     config: Config,
-    detail: bool,
-    log: EbpfLogger<&'static dyn log::Log>,
+    options: Options,
+    log: Option<EbpfLogger<&'static dyn log::Log>>,
+    /// How records come to user space.
+    pub transport: Transport,
     /// Probed symbol -> [`ATTACHED`], or why not.
     pub probes: BTreeMap<String, String>,
     /// Time that the kernel took to verify and compile the programs.
@@ -78,29 +81,50 @@ impl Attached {
         filters: &KernelFilters,
         options: &Options,
     ) -> anyhow::Result<Self> {
-        // Before 5.11 maps are charged to this limit.
-        let unlimited = rustix::process::Rlimit {
-            current: None,
-            maximum: None,
-        };
-        if let Err(error) =
-            rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited)
-        {
-            log::debug!("the limit of locked memory stays as it is: {error}");
+        let mut to_try = Transport::to_try(options.transport)?.to_vec();
+        if options.stacks {
+            to_try.retain(|transport| *transport == Transport::Ring);
         }
+        let mut refusal = None;
+        for transport in to_try {
+            match Self::through(transport, facts, layout, filters, options) {
+                Err(error) if status_of(&error) == Exit::Failure => {
+                    log::debug!("not through {}: {error:#}", transport.name());
+                    refusal.get_or_insert(error);
+                }
+                // What the machine does not allow it allows no other way.
+                done => return done,
+            }
+        }
+        Err(refusal.unwrap_or_else(|| {
+            ExitError::unavailable(
+                "kernel stacks (--stack) come with the ring buffer alone, which came with Linux \
+                 5.8: leave --stack out",
+            )
+            .into()
+        }))
+    }
 
-        let object = aya::include_bytes_aligned!(env!("NFS_TRACE_PROGRAMS"));
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries("EVENTS", options.buffer)
-            .load(object)
-            .map_err(|error| refused("the maps", error))?;
-        let log = EbpfLogger::init(&mut ebpf).context("failed to open the programs' log")?;
+    fn through(
+        transport: Transport,
+        facts: &Facts,
+        layout: &Layout,
+        filters: &KernelFilters,
+        options: &Options,
+    ) -> anyhow::Result<Self> {
+        let mut ebpf = object::load(transport, options.buffer)?;
+        let log = match transport {
+            Transport::Ring => {
+                Some(EbpfLogger::init(&mut ebpf).context("failed to open the programs' log")?)
+            }
+            Transport::Perf => None,
+        };
         let start = Instant::now();
         let mut probes = load_programs(&mut ebpf, facts, options.detail)?;
         let verify = start.elapsed();
         attach_probes(&mut ebpf, facts, options.detail, &mut probes)?;
         // Without it, returns that are missed of threads that end then count as still running.
-        if let Err(error) = attach_tracepoint(&mut ebpf, EXIT) {
+        if let Err(error) = attach_exit(&mut ebpf, transport) {
             log::debug!("the ends of threads are not seen: {error:#}");
         }
         let mut config = config(facts, layout, options);
@@ -120,8 +144,9 @@ impl Attached {
         Ok(Self {
             ebpf,
             config,
-            detail: options.detail,
+            options: options.clone(),
             log,
+            transport,
             probes,
             verify,
         })
@@ -131,12 +156,8 @@ impl Attached {
     ///
     /// # Errors
     /// If it was taken, or cannot be mapped.
-    pub fn take_ring(&mut self) -> anyhow::Result<RingBuf<MapData>> {
-        let map = self
-            .ebpf
-            .take_map("EVENTS")
-            .context("the ring buffer was already taken")?;
-        RingBuf::try_from(map).context("failed to map the ring buffer")
+    pub fn take_reader(&mut self) -> anyhow::Result<Reader> {
+        Reader::open(&mut self.ebpf, self.transport, self.options.buffer)
     }
 
     /// From now on every open is recorded, or none is any more.
@@ -158,7 +179,9 @@ impl Attached {
 
     /// Passes rare diagnostics of the programs on to the log.
     pub fn flush_log(&mut self) {
-        self.log.flush();
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
     }
 
     /// Addresses of a kernel stack, innermost first.
@@ -169,83 +192,13 @@ impl Attached {
         Some(stack.frames().iter().map(|frame| frame.ip).collect())
     }
 
-    /// What the programs counted, summed over the CPUs.
+    /// What the programs counted, and what never arrived of it.
     ///
     /// # Errors
-    /// If the map cannot be read.
-    pub fn counts(&self) -> anyhow::Result<KernelCounts> {
-        let map = self.ebpf.map("COUNTERS").context("no map COUNTERS")?;
-        let map: PerCpuArray<_, [u8; COUNTERS_SIZE]> = PerCpuArray::try_from(map)?;
-        let read = |index: u32| -> anyhow::Result<Counters> {
-            let mut sum = Counters::default();
-            for bytes in map
-                .get(&index, 0)
-                .context("failed to read the counters")?
-                .iter()
-            {
-                let cpu = Counters::read_from_bytes(bytes)
-                    .map_err(|_| anyhow!("counters of an unexpected size"))?;
-                sum.hits += cpu.hits;
-                sum.lost += cpu.lost;
-                sum.paired += cpu.paired;
-                sum.unpaired += cpu.unpaired;
-                sum.elsewhere += cpu.elsewhere;
-            }
-            Ok(sum)
-        };
-        let names = read(Id::Names as u32)?;
-        let mut counts = KernelCounts {
-            children: read(Id::Fork as u32)?.lost,
-            records: names.lost + read(Id::Exit as u32)?.lost,
-            ..KernelCounts::default()
-        };
-        let (mut running, mut returned) = (0_u64, 0);
-        let rows = (0..).zip(PROBES);
-        for (index, probe) in rows.filter(|(_, probe)| probe.asked_for(self.detail)) {
-            let sum = read(index)?;
-            counts.records += sum.lost;
-            match probe.at {
-                At::Entry => {
-                    counts.returns += sum.unpaired;
-                    // A missed return was entered as well, and is not running any more.
-                    running += sum.paired.saturating_sub(sum.unpaired);
-                }
-                At::Return => {
-                    counts.running_at_start += sum.unpaired;
-                    returned += sum.paired;
-                }
-            }
-            if index == Id::OpenDone as u32 {
-                counts.open_elsewhere = sum.elsewhere;
-            }
-            if index == Id::LookupIn as u32 {
-                counts.lookup_elsewhere = sum.elsewhere;
-            }
-            let program = ProgramCounts {
-                hits: sum.hits,
-                lost: sum.lost,
-            };
-            counts.programs.insert(probe.program, program);
-        }
-        counts.running_at_end = running.saturating_sub(returned);
-        counts.skipped = self
-            .ebpf
-            .programs()
-            .filter_map(|(_, program)| skipped(program))
-            .sum();
-        Ok(counts)
+    /// If a map cannot be read.
+    pub fn counts(&self, arrived: &[Arrived]) -> anyhow::Result<KernelCounts> {
+        counts::read(&self.ebpf, self.transport, self.options.detail, arrived)
     }
-}
-
-/// Times that the kernel did not run a program because another was running on that CPU
-/// (recursion_misses of its fdinfo, where the kernel has it).
-fn skipped(program: &Program) -> Option<u64> {
-    let fd = program.fd().ok()?.as_fd().as_raw_fd();
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-    line.trim().parse().ok()
 }
 
 fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
@@ -344,6 +297,21 @@ fn attach_probes(
         tolerate(probe, symbol, attached, states)?;
     }
     Ok(())
+}
+
+/// The legacy object has it on a function: programs for tracepoints came with 4.7.
+fn attach_exit(ebpf: &mut Ebpf, transport: Transport) -> anyhow::Result<()> {
+    let (name, _) = EXIT;
+    match transport {
+        Transport::Ring => attach_tracepoint(ebpf, EXIT),
+        Transport::Perf => {
+            let program = kprobe(ebpf, name)?;
+            program
+                .load()
+                .and_then(|()| program.attach(EXIT_FUNCTION, 0).map(|_| ()))
+                .map_err(|error| refused(&format!("the probe on {EXIT_FUNCTION}"), error))
+        }
+    }
 }
 
 fn follow_children(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::trace::PathWord;
+use crate::{trace::PathWord, transport::Transport};
 
 /// Shows which path every NFSv4 open takes: served from the client's cached open
 /// state, by a delegation, or by an OPEN on the wire.
@@ -126,7 +126,11 @@ pub struct TraceArgs {
     /// Create this file once every open from now on is seen
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
-    /// Size of the buffer between kernel and user space, in KiB (a power of two)
+    /// How records come from the kernel [default: ring where the kernel has it]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub transport: Option<Transport>,
+    /// Size of the buffer between kernel and user space, in KiB (a power of two); with perf,
+    /// of up to four CPUs together
     #[arg(long, value_name = "KIB", default_value_t = 4096, value_parser = buffer_size)]
     pub buffer: u32,
     /// Show kernel addresses of dentries (JSON)
@@ -178,6 +182,9 @@ pub struct CheckArgs {
     /// Give up on a mount after this long
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
     pub timeout: Duration,
+    /// How records come from the kernel [default: ring where the kernel has it]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub transport: Option<Transport>,
     /// Say on stderr what the kernel refuses
     #[arg(short, long)]
     pub verbose: bool,

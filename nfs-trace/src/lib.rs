@@ -3,8 +3,8 @@
 //! Data flows one way, and a module uses only what stands before it:
 //!
 //! ```text
-//! kernel -> programs -> ring buffer -> decode -> Event -> trace -> OpenPath -> Row -> text | JSON
-//!                                      (event)           (trace)           (row)  (render)
+//! kernel -> programs -> transport -> decode -> Event -> trace -> OpenPath -> Row -> text | JSON
+//!                                    (event)           (trace)           (row)  (render)
 //! ```
 //!
 //! `kernel`, `attach`, `modules`, `launch` are the live side; `run` composes. Nothing
@@ -18,6 +18,7 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod completions;
+pub mod counts;
 pub mod decode;
 pub mod diagnostics;
 pub mod event;
@@ -29,6 +30,9 @@ pub mod manual;
 pub mod modules;
 pub mod mounts;
 pub mod names;
+pub mod object;
+pub mod order;
+pub mod perf;
 pub mod pipeline;
 pub mod poll;
 pub mod probes;
@@ -39,3 +43,4 @@ pub mod run;
 pub mod session;
 pub mod summary;
 pub mod trace;
+pub mod transport;

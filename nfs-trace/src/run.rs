@@ -10,11 +10,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use aya::maps::{MapData, RingBuf};
 use jiff::tz::TimeZone;
 use nfs_trace_ebpf::abi::ABI_VERSION;
 use tokio::{
-    io::unix::AsyncFd,
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep, sleep_until},
 };
@@ -32,7 +30,6 @@ use crate::{
     modules::ModuleWatch,
     mounts::{self, Mount},
     pipeline::{Pipeline, Show, Surroundings},
-    poll,
     render::{
         Render,
         json::Json,
@@ -40,14 +37,12 @@ use crate::{
     },
     session::{Session, StartupMs},
     trace::ARMING_NS,
+    transport::Reader,
 };
 
 /// After a drain, records gather this long before the next one: under load one wake-up
 /// serves many records, and the first record after a pause is shown at once.
 const GATHER: Duration = Duration::from_millis(20);
-
-/// Most records of one drain.
-const AT_ONCE: usize = 1 << 16;
 
 /// Runs the trace.
 ///
@@ -114,12 +109,13 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
 
     let start = Instant::now();
     let options = Options {
+        transport: args.transport,
         buffer: args.buffer * 1024,
         stacks: args.stack,
         detail: false,
     };
     let mut attached = Attached::new(&facts, &layout, &filters, &options)?;
-    let mut ring = poll::ring(attached.take_ring()?).context("failed to poll the ring buffer")?;
+    let mut reader = attached.take_reader()?;
     attached.arm(true)?;
     let startup_ms = StartupMs {
         facts: milliseconds(facts_took),
@@ -154,14 +150,20 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
     };
     let deadline = args.duration.map(|duration| Instant::now() + duration);
     let ending = loop {
-        match drain(&mut ring, &mut pipeline, capture.as_mut(), &mut around) {
+        match drain(
+            &mut reader,
+            false,
+            &mut pipeline,
+            capture.as_mut(),
+            &mut around,
+        ) {
             Ok(_) if pipeline.is_full() => break Ending::Asked,
             Ok(true) => sleep(GATHER).await,
             Ok(false) => {}
             Err(error) => return Err(error).context("failed to write"),
         }
         tokio::select! {
-            ready = ring.readable_mut() => ready?.clear_ready(),
+            ready = reader.ready() => ready?,
             _ = interrupt.recv() => break Ending::Asked,
             _ = terminate.recv() => {
                 if let Some(command) = &command {
@@ -176,12 +178,21 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
     };
 
     around.attached.arm(false)?;
-    let written = drain_all(&mut ring, &mut pipeline, capture.as_mut(), &mut around)
-        .and_then(|()| capture.as_mut().map_or(Ok(()), capture::Writer::flush))
-        .and_then(|()| {
-            let counts = around.attached.counts().map_err(io::Error::other)?;
-            pipeline.finish(counts, &mut around)
-        });
+    let written = drain(
+        &mut reader,
+        true,
+        &mut pipeline,
+        capture.as_mut(),
+        &mut around,
+    )
+    .and_then(|_| capture.as_mut().map_or(Ok(()), capture::Writer::flush))
+    .and_then(|()| {
+        let counts = around
+            .attached
+            .counts(&reader.arrived())
+            .map_err(io::Error::other)?;
+        pipeline.finish(counts, &mut around)
+    });
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         written => written.context("failed to write")?,
@@ -234,7 +245,7 @@ fn session(
         abi_version: ABI_VERSION,
         version: env!("CARGO_PKG_VERSION").into(),
         kernel: facts.release.clone(),
-        transport: "ring".into(),
+        transport: attached.transport.name().into(),
         layout: layout.source().into(),
         probes: attached.probes.clone(),
         lookup_flags: facts.lookup_flags,
@@ -284,41 +295,31 @@ fn create_capture(
         .with_context(|| format!("failed to create the capture `{}`", path.display()))
 }
 
-/// Takes what is in the buffer, up to [`AT_ONCE`] records, so that signals are heard
-/// under any load. Returns whether there was anything.
+/// Takes what is in the buffer, or with `rest` all of it, when nothing is added any more.
+/// Returns whether there was anything.
 fn drain(
-    ring: &mut AsyncFd<RingBuf<MapData>>,
+    reader: &mut Reader,
+    rest: bool,
     pipeline: &mut Pipeline,
     mut capture: Option<&mut capture::Writer<BufWriter<File>>>,
     around: &mut Live,
 ) -> io::Result<bool> {
-    let mut any = false;
-    for _ in 0..AT_ONCE {
-        let Some(record) = ring.get_mut().next() else {
-            break;
-        };
-        any = true;
+    let mut take = |record: &[u8]| {
         if let Some(capture) = capture.as_mut() {
-            capture.record(&record)?;
+            capture.record(record)?;
         }
-        pipeline.record(&record, around)?;
-    }
+        pipeline.record(record, around)
+    };
+    let any = if rest {
+        reader.drain_rest(&mut take).map(|()| true)?
+    } else {
+        reader.drain(&mut take)?
+    };
     if any {
         around.attached.flush_log();
         pipeline.flush()?;
     }
     Ok(any)
-}
-
-/// The last drain: nothing is added any more.
-fn drain_all(
-    ring: &mut AsyncFd<RingBuf<MapData>>,
-    pipeline: &mut Pipeline,
-    mut capture: Option<&mut capture::Writer<BufWriter<File>>>,
-    around: &mut Live,
-) -> io::Result<()> {
-    while drain(ring, pipeline, capture.as_deref_mut(), around)? {}
-    Ok(())
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -16,7 +16,7 @@ pub struct Session {
     pub version: String,
     /// Kernel release.
     pub kernel: String,
-    /// `ring`.
+    /// `ring` or `perf`.
     pub transport: String,
     /// Where the layout of kernel structures came from: `btf` or `none`.
     pub layout: String,

@@ -23,6 +23,8 @@ pub struct KernelCounts {
     pub running_at_end: u64,
     /// Records that found no room.
     pub records: u64,
+    /// The same by CPU, those where it happened.
+    pub lost_by_cpu: BTreeMap<u32, u64>,
     /// Times that the kernel did not run a program.
     pub skipped: u64,
     /// Calls whose return was never seen.
@@ -88,6 +90,9 @@ pub struct End {
     pub running_at_end: u64,
     /// What is missing; all zero in a trace to rely on.
     pub lost: Lost,
+    /// Records that found no room, by CPU, those where it happened.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub lost_by_cpu: BTreeMap<u32, u64>,
     /// Per program.
     pub programs: BTreeMap<&'static str, ProgramCounts>,
 }
@@ -198,6 +203,7 @@ impl Summary {
             running_at_start: kernel.running_at_start,
             running_at_end: kernel.running_at_end,
             lost: kernel.lost(self.undecodable),
+            lost_by_cpu: kernel.lost_by_cpu.clone(),
             programs: kernel.programs.clone(),
         }
     }

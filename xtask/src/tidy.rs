@@ -26,6 +26,7 @@ const PURE: &[&str] = &[
     "nfs-trace/src/summary.rs",
     "nfs-trace/src/filter.rs",
     "nfs-trace/src/names.rs",
+    "nfs-trace/src/order.rs",
     "nfs-trace/src/render/",
     "nfs-trace/src/pipeline.rs",
     "nfs-trace/src/check/advice.rs",

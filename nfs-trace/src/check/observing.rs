@@ -22,7 +22,9 @@ use super::{
     run::{Checked, Ground, mount_facts},
     watch::{End, Watch},
 };
-use crate::{attach::KernelFilters, clock::monotonic_ns, names::escape_path, trace::OpenPath};
+use crate::{
+    attach::KernelFilters, clock::monotonic_ns, event::Event, names::escape_path, trace::OpenPath,
+};
 
 /// From one scan of the holders to the next, and at least so many times as long as a scan
 /// takes: on a machine with many processes that is longer.
@@ -60,7 +62,13 @@ async fn watch(ground: &Ground, plans: &[Plan], time: Duration) -> anyhow::Resul
         },
         ..KernelFilters::default()
     };
-    let watch = Watch::start(ground.facts.clone(), &ground.layout, &filters).await?;
+    let watch = Watch::start(
+        ground.facts.clone(),
+        &ground.layout,
+        &filters,
+        ground.transport,
+    )
+    .await?;
     let watched = plans.iter().map(|plan| Watched {
         dev: plan.mount.dev,
         point: escape_path(&plan.mount.point),
@@ -81,7 +89,7 @@ async fn watch(ground: &Ground, plans: &[Plan], time: Duration) -> anyhow::Resul
     let mut next_scan = started;
     let mut interrupted = false;
     while !(plans.len() == 1 && watching.observer.first_cached().is_some()) {
-        if watching.drain() {
+        if watching.drain()? {
             sleep(GATHER).await;
         }
         tokio::select! {
@@ -111,7 +119,14 @@ struct Watching {
 }
 
 impl Watching {
-    fn drain(&mut self) -> bool {
+    fn drain(&mut self) -> anyhow::Result<bool> {
+        self.take(|watch, event, path| watch.drain(event, &mut |it| path(it)))
+    }
+
+    fn take<T>(
+        &mut self,
+        drain: impl FnOnce(&mut Watch, &mut dyn FnMut(&Event), &mut dyn FnMut(OpenPath)) -> T,
+    ) -> T {
         let Self {
             watch,
             observer,
@@ -119,8 +134,9 @@ impl Watching {
             ..
         } = self;
         let mut paths: Vec<OpenPath> = Vec::new();
-        let any = watch.drain(
-            |event| {
+        let taken = drain(
+            watch,
+            &mut |event| {
                 let tid = event.stamp.tid;
                 creds.entry(tid).or_insert_with(|| holders::cred_of(tid));
             },
@@ -130,7 +146,7 @@ impl Watching {
             let opener = creds.remove(&path.tid).flatten();
             observer.open(path, opener.as_ref());
         }
-        any
+        taken
     }
 
     fn scan(&mut self) -> anyhow::Result<()> {
@@ -138,7 +154,7 @@ impl Watching {
         let Scan { holders, .. } = holders::scan(&self.devs)?;
         let end_ns = monotonic_ns();
         // What ended before the scan did is in the buffer by now.
-        while self.drain() {}
+        self.take(|watch, event, path| watch.drain_until_now(event, &mut |it| path(it)))?;
         // A thread may change its user, and its number may go to another one.
         self.creds.clear();
         self.observer.scan(begin_ns, end_ns, &holders);

@@ -29,6 +29,7 @@ use crate::{
     kernel::{Facts, layout::Layout, parameters, preflight, read_layout},
     mounts,
     names::escape_path,
+    transport::Transport,
 };
 
 /// Everything that is known before any mount is looked at.
@@ -41,6 +42,8 @@ pub(super) struct Ground {
     pub(super) build: String,
     /// When the check began.
     pub(super) started: Instant,
+    /// How records are to come, if that was asked for.
+    pub(super) transport: Option<Transport>,
 }
 
 /// What came of one plan.
@@ -121,6 +124,7 @@ async fn check(args: &CheckArgs) -> anyhow::Result<Report> {
         os,
         build,
         started,
+        transport: args.transport,
     };
     let mounts = mounts::read().context("failed to read /proc/self/mountinfo")?;
     let plans = if args.targets.is_empty() {

@@ -65,7 +65,13 @@ async fn all(ground: &Ground, plans: &[Plan], args: &CheckArgs) -> anyhow::Resul
         tgids: tests.iter().flatten().filter_map(SelfTest::pid).collect(),
         ..KernelFilters::default()
     };
-    let watch = Watch::start(ground.facts.clone(), &ground.layout, &filters).await?;
+    let watch = Watch::start(
+        ground.facts.clone(),
+        &ground.layout,
+        &filters,
+        ground.transport,
+    )
+    .await?;
 
     let before: Vec<_> = plans.iter().map(mount_facts).collect();
 
@@ -123,7 +129,7 @@ async fn follow(
 ) -> anyhow::Result<Followed> {
     let (mut ended, mut paths) = (Vec::new(), Vec::new());
     loop {
-        if watch.drain(|_| {}, &mut |path| paths.push(path)) {
+        if watch.drain(|_| {}, &mut |path| paths.push(path))? {
             sleep(GATHER).await;
         }
         tokio::select! {

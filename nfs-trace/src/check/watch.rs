@@ -1,12 +1,9 @@
 //! The probes beside a check: attached, armed, and the open paths that come out.
 
-use anyhow::Context as _;
-use aya::maps::{MapData, RingBuf};
+use std::io;
+
 use nfs_trace_ebpf::probes::{Id, PROBES};
-use tokio::{
-    io::unix::AsyncFd,
-    time::{Duration, sleep},
-};
+use tokio::time::{Duration, sleep};
 
 use crate::{
     attach::{Attached, KernelFilters, Options},
@@ -14,21 +11,19 @@ use crate::{
     decode::decode,
     event::Event,
     kernel::{Facts, layout::Layout},
-    poll,
     session::signals,
     summary::Lost,
     trace::{ARMING_NS, OpenPath, Tracer},
+    transport::{Reader, Transport},
 };
 
-/// Bytes of the ring buffer.
+/// Bytes of the buffer.
 const BUFFER: u32 = 4 << 20;
-/// Most records of one drain, so that signals are heard under any load.
-const AT_ONCE: usize = 1 << 16;
 
 /// A trace without rows.
 pub struct Watch {
     attached: Attached,
-    ring: AsyncFd<RingBuf<MapData>>,
+    reader: Reader,
     tracer: Tracer,
     facts: Facts,
     undecodable: u64,
@@ -56,21 +51,23 @@ impl Watch {
         facts: Facts,
         layout: &Layout,
         filters: &KernelFilters,
+        transport: Option<Transport>,
     ) -> anyhow::Result<Self> {
         let options = Options {
+            transport,
             buffer: BUFFER,
             stacks: false,
             // Tells the fix level over v4.1 and later.
             detail: true,
         };
         let mut attached = Attached::new(&facts, layout, filters, &options)?;
-        let ring = poll::ring(attached.take_ring()?).context("failed to poll the ring buffer")?;
+        let reader = attached.take_reader()?;
         attached.arm(true)?;
         let tracer = Tracer::new(signals(&attached.probes), monotonic_ns());
         sleep(Duration::from_nanos(ARMING_NS)).await;
         Ok(Self {
             attached,
-            ring,
+            reader,
             tracer,
             facts,
             undecodable: 0,
@@ -83,35 +80,53 @@ impl Watch {
     /// # Errors
     /// If the buffer cannot be polled.
     pub async fn readable(&mut self) -> anyhow::Result<()> {
-        self.ring.readable_mut().await?.clear_ready();
-        Ok(())
+        Ok(self.reader.ready().await?)
     }
 
     /// Takes what is in the buffer. `event` sees every record, `path` every open that
     /// ends. Returns whether there was anything.
     pub fn drain(
         &mut self,
+        event: impl FnMut(&Event),
+        path: &mut impl FnMut(OpenPath),
+    ) -> anyhow::Result<bool> {
+        self.take(Reader::drain, event, path)
+    }
+
+    /// Takes all that was sent before now.
+    pub fn drain_until_now(
+        &mut self,
+        event: impl FnMut(&Event),
+        path: &mut impl FnMut(OpenPath),
+    ) -> anyhow::Result<()> {
+        self.take(Reader::drain_until_now, event, path)
+    }
+
+    fn take<T>(
+        &mut self,
+        drain: impl FnOnce(&mut Reader, &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<T>,
         mut event: impl FnMut(&Event),
         path: &mut impl FnMut(OpenPath),
-    ) -> bool {
-        let mut any = false;
-        for _ in 0..AT_ONCE {
-            let Some(record) = self.ring.get_mut().next() else {
-                break;
-            };
-            any = true;
-            match decode(&record, self.facts.lookup_flags) {
+    ) -> anyhow::Result<T> {
+        let Self {
+            reader,
+            tracer,
+            facts,
+            undecodable,
+            ..
+        } = self;
+        let taken = drain(reader, &mut |record| {
+            match decode(record, facts.lookup_flags) {
                 Ok(decoded) => {
                     event(&decoded);
-                    self.tracer.push(decoded, path);
+                    tracer.push(decoded, path);
                 }
-                Err(_) => self.undecodable += 1,
+                Err(_) => *undecodable += 1,
             }
-        }
-        if any {
-            self.attached.flush_log();
-        }
-        any
+            Ok(())
+        })?;
+        self.attached.flush_log();
+        Ok(taken)
     }
 
     /// Disarms and takes the rest.
@@ -121,8 +136,8 @@ impl Watch {
     pub fn end(mut self) -> anyhow::Result<End> {
         self.attached.arm(false)?;
         let mut paths = Vec::new();
-        while self.drain(|_| {}, &mut |path| paths.push(path)) {}
-        let counts = self.attached.counts()?;
+        self.take(Reader::drain_rest, |_| {}, &mut |path| paths.push(path))?;
+        let counts = self.attached.counts(&self.reader.arrived())?;
         let lost = counts.lost(self.undecodable);
         self.tracer
             .finish(!lost.is_nothing(), &mut |path| paths.push(path));

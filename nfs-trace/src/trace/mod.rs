@@ -34,7 +34,7 @@ const O_DIRECTORY: u32 = 0o200_000;
 /// The loader says "ready" only when this time is over.
 pub const ARMING_NS: u64 = 10_000_000;
 
-/// Takes events in the order in which the ring buffer delivers them.
+/// Takes events in the order in which the transport delivers them.
 pub struct Tracer {
     signals: Signals,
     armed_ns: u64,

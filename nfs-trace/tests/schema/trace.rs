@@ -169,11 +169,17 @@ fn the_end_of_a_live_trace_validates() {
     let counts = ProgramCounts { hits: 23, lost: 1 };
     summary.kernel.programs.insert("nfst_reval_in", counts);
     summary.kernel.records = 1;
+    summary.kernel.lost_by_cpu.insert(1, 1);
     let mut line = Vec::new();
     Json::new(&mut line).end(&summary).expect("a line");
     let end: Value = serde_json::from_slice(&line).expect("JSON");
     assert_eq!(end["programs"]["nfst_reval_in"]["hits"], 23);
+    assert_eq!(end["lost_by_cpu"], json!({"1": 1}));
     assert_valid(&validator("trace"), &end, "end");
+    let odd = changed(&end, "/lost_by_cpu", |it| {
+        it.insert("first".into(), json!(1));
+    });
+    assert!(!validator("trace").is_valid(&odd));
     let odd = changed(&end, "/programs/nfst_reval_in", |it| {
         it["hits"] = json!("many");
     });

@@ -1,0 +1,36 @@
+//! The two objects of programs, and what of their maps depends on the machine.
+
+use anyhow::{Context as _, anyhow};
+use aya::{Ebpf, EbpfLoader, util::nr_cpus};
+use nfs_trace_ebpf::probes::COUNTERS_LEN;
+
+use crate::{refusal::refused, transport::Transport};
+
+/// Makes the maps of a transport's object. `buffer`: bytes of the ring buffer.
+///
+/// # Errors
+/// If the kernel refuses one.
+pub fn load(transport: Transport, buffer: u32) -> anyhow::Result<Ebpf> {
+    let modern = aya::include_bytes_aligned!(env!("NFS_TRACE_PROGRAMS"));
+    let legacy = aya::include_bytes_aligned!(env!("NFS_TRACE_PROGRAMS_LEGACY"));
+    let mut loader = EbpfLoader::new();
+    let object = match transport {
+        Transport::Ring => {
+            loader.map_max_entries("EVENTS", buffer);
+            modern
+        }
+        Transport::Perf => {
+            let cpus = nr_cpus()
+                .map_err(|(file, error)| anyhow!("{file}: {error}"))
+                .context("failed to count the CPUs")?;
+            let cpus = u32::try_from(cpus)?;
+            // A kernel that has no per-CPU maps: arrays of a value for each CPU.
+            loader.map_max_entries("COUNTERS", cpus * COUNTERS_LEN);
+            loader.map_max_entries("SENT", cpus);
+            legacy
+        }
+    };
+    loader
+        .load(object)
+        .map_err(|error| refused("the maps", error))
+}
