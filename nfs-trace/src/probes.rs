@@ -1,5 +1,5 @@
 //! `nfs-trace probes`: what this kernel offers, what would be attached, what would be
-//! lost. Loads nothing.
+//! lost. Loads no program.
 
 use std::io::{self, Write};
 
@@ -16,6 +16,7 @@ use crate::{
         preflight::{Problem, problems},
         read_layout,
     },
+    transport::Transport,
 };
 
 #[derive(Serialize)]
@@ -24,6 +25,8 @@ struct Report<'a> {
     kernel: &'a str,
     can_trace: bool,
     problems: Vec<Problem>,
+    /// Null where asking takes a privilege that we do not have.
+    transport: Option<&'static str>,
     layout: &'static str,
     layout_missing: Vec<&'static str>,
     revalidate_dentry_arg: u32,
@@ -57,6 +60,10 @@ pub fn run(format: Format) -> anyhow::Result<Exit> {
         version: env!("CARGO_PKG_VERSION"),
         kernel: &facts.release,
         can_trace: problems.is_empty(),
+        transport: Transport::to_try(None)
+            .ok()
+            .and_then(|to_try| to_try.first())
+            .map(|transport| transport.name()),
         layout: layout.source(),
         layout_missing: layout.missing.clone(),
         revalidate_dentry_arg: layout
@@ -116,6 +123,8 @@ fn text(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
         "nfs-trace {} on kernel {}",
         report.version, report.kernel
     )?;
+    let transport = report.transport.unwrap_or("unknown without privilege");
+    writeln!(out, "transport:     {transport}")?;
     writeln!(out, "names from:    {}", report.layout)?;
     if !report.layout_missing.is_empty() && report.layout != "none" {
         writeln!(out, "  not found:   {}", report.layout_missing.join(", "))?;
