@@ -4,11 +4,12 @@ use std::{
     fs::{self, File},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use lab_contract::{
     protocol::TRACER_PATH,
     trace::{self, Trace},
@@ -26,6 +27,34 @@ const ARMED_WITHIN: Duration = Duration::from_secs(90);
 /// From SIGINT to the end.
 const ENDED_WITHIN: Duration = Duration::from_secs(60);
 
+/// How nfs-trace is to get its records, as the job has it.
+static TRANSPORT: OnceLock<String> = OnceLock::new();
+
+/// From now on, nfs-trace is told to get its records so.
+pub(crate) fn use_transport(transport: &str) -> Result<()> {
+    let set = TRANSPORT.set(transport.to_owned());
+    set.map_err(|_| anyhow::anyhow!("the transport was chosen before"))
+}
+
+/// What nfs-trace is told, if anything.
+pub(crate) fn transport() -> Option<&'static str> {
+    TRANSPORT.get().map(String::as_str)
+}
+
+/// nfs-trace with these arguments, the task first.
+pub(crate) fn nfs_trace(arguments: &[&str]) -> Command {
+    let mut command = Command::new(TRACER_PATH);
+    let (task, rest) = arguments.split_at(arguments.len().min(1));
+    command.args(task);
+    if let ([task], Some(transport)) = (task, transport())
+        && ["trace", "check"].contains(task)
+    {
+        command.args(["--transport", transport]);
+    }
+    command.args(rest);
+    command
+}
+
 /// A running nfs-trace that sees every open on the mount.
 pub(crate) struct Tracer(Child);
 
@@ -33,16 +62,16 @@ impl Tracer {
     /// Starts it and waits until its programs are armed.
     pub(crate) fn start(capture: bool) -> Result<Self> {
         let _ = fs::remove_file(READY);
-        let child = Command::new(TRACER_PATH)
-            .args([
-                "trace",
-                "--mount",
-                MOUNT,
-                "--format",
-                "json",
-                "--ready-file",
-                READY,
-            ])
+        let arguments = [
+            "trace",
+            "--mount",
+            MOUNT,
+            "--format",
+            "json",
+            "--ready-file",
+            READY,
+        ];
+        let child = nfs_trace(&arguments)
             .args(if capture {
                 &["--capture", CAPTURE][..]
             } else {
@@ -84,7 +113,14 @@ impl Tracer {
             bail!("nfs-trace ended with {status}: {}", said());
         }
         let rows = fs::read_to_string(ROWS).with_context(|| format!("read {ROWS}"))?;
-        trace::summarise(&rows)
+        let trace = trace::summarise(&rows)?;
+        ensure!(
+            transport().is_none_or(|asked| trace.start["transport"] == asked),
+            "not through {:?}: {}",
+            transport(),
+            trace.start
+        );
+        Ok(trace)
     }
 
     /// The records that the last run captured, in hexadecimal.

@@ -96,6 +96,9 @@ pub struct Job {
     /// Whether the raw records of small scenarios are wanted, for replay tests.
     #[serde(default)]
     pub capture: bool,
+    /// How nfs-trace is to get its records; as it finds best if nothing is asked for.
+    #[serde(default)]
+    pub transport: Option<String>,
 }
 
 /// One line from the guest.

@@ -10,12 +10,16 @@ use super::{
     held,
     tool::Tool,
 };
-use crate::workload;
+use crate::{tracer, workload};
 
 /// Opens of `rename-over` together with the held one.
 const ROWS: usize = 12;
 
 pub(super) fn stack(ground: &Ground) -> Result<Held> {
+    if tracer::transport() == Some("perf") {
+        Tool::run(&["trace", "--stack"])?.refuses(69, &["--stack", "ring buffer"])?;
+        return held("refused: stacks come with the ring buffer alone");
+    }
     let json = Tool::armed(&["--stack", "--format", "json", "--mount", "/mnt"])?;
     let text = Tool::armed(&["--stack", "--mount", "/mnt"])?;
     ground.opens("alpha", 5, "a")?;

@@ -9,11 +9,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lab_contract::protocol::TRACER_PATH;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::ground::wait_for;
+use crate::tracer::nfs_trace;
 
 /// From start to armed, and from a signal to the end, under TCG on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -76,9 +76,8 @@ impl Tool {
         change: impl FnOnce(&mut Command, &Path) -> Result<()>,
     ) -> Result<Self> {
         let files = Files::new();
-        let mut command = Command::new(TRACER_PATH);
+        let mut command = nfs_trace(arguments);
         command
-            .args(arguments)
             .stdin(Stdio::null())
             .stdout(files.create("out")?)
             .stderr(files.create("err")?);

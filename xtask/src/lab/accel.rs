@@ -57,6 +57,7 @@ fn probe(dir: &Path, vmlinuz: &Path, init: &Path) -> Result<bool> {
         scenarios: Vec::new(),
         tracer: false,
         capture: false,
+        transport: None,
     };
     let initrd = dir.join("initrd.cpio");
     cache::write(&initrd, image::overlay(&job, init, None)?)?;

@@ -145,5 +145,6 @@ fn job(options: &Options) -> Result<Job> {
         scenarios: chosen.map(|check| check.name.to_owned()).collect(),
         tracer: true,
         capture: false,
+        transport: options.spec.transport.clone(),
     })
 }

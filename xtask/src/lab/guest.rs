@@ -41,6 +41,9 @@ pub(crate) struct Spec {
     /// Take this static nfs-trace instead of building one
     #[arg(long, value_name = "FILE", conflicts_with = "no_tracer")]
     pub(crate) tracer: Option<PathBuf>,
+    /// How nfs-trace gets its records [default: as it finds best]
+    #[arg(long, conflicts_with = "no_tracer", value_parser = ["ring", "perf"])]
+    pub(crate) transport: Option<String>,
 }
 
 impl Spec {
@@ -53,6 +56,7 @@ impl Spec {
             client,
             no_tracer: false,
             tracer: None,
+            transport: None,
         }
     }
 

@@ -213,5 +213,6 @@ fn job(options: &Options) -> Result<Job> {
         scenarios,
         tracer: !options.spec.no_tracer,
         capture: options.capture.is_some(),
+        transport: options.spec.transport.clone(),
     })
 }

@@ -195,6 +195,7 @@ mod tests {
             scenarios: vec!["reopen".into()],
             tracer: false,
             capture: false,
+            transport: None,
         })
     }
 

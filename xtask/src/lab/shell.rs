@@ -27,6 +27,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         scenarios: Vec::new(),
         tracer: !options.spec.no_tracer,
         capture: false,
+        transport: options.spec.transport.clone(),
     };
     let Guest {
         kernel,

@@ -227,5 +227,6 @@ fn job(options: &Options) -> Result<Job> {
         scenarios: chosen.map(|name| (*name).to_owned()).collect(),
         tracer: true,
         capture: false,
+        transport: options.spec.transport.clone(),
     })
 }
