@@ -1,10 +1,10 @@
 //! The way out: puts a record together, and counts what found no room.
 
-use core::mem::size_of;
+use core::{hint::black_box, mem::size_of};
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_get_current_comm},
 };
 use nfs_trace_ebpf::{
     abi::{Comm, RecordHeader, RecordKind},
@@ -70,10 +70,23 @@ struct CommWords([u64; 2]);
 
 const _: () = assert!(size_of::<CommWords>() == size_of::<Comm>());
 
+/// The current thread's command name, as two words.
+#[inline(always)]
+fn comm() -> [u64; 2] {
+    // The helper leaves alone what lies behind the name (seen on 6.1): that would be bytes of
+    // this program's stack, and another name each time. (Zeros that the compiler sees would
+    // become a call of memset.)
+    let zero = black_box(0);
+    let mut comm = [zero, zero];
+    // SAFETY: the buffer has 16 bytes.
+    unsafe { bpf_get_current_comm(comm.as_mut_ptr().cast(), 16) };
+    comm
+}
+
 /// Sends the thread's command name if it is not the one sent last.
 #[inline(always)]
 pub(crate) fn ensure_comm(ctx: &impl EbpfContext, id: Id, thread: &mut Thread) {
-    let comm = flavour::comm();
+    let comm = comm();
     if comm == thread.comm {
         return;
     }

@@ -14,7 +14,7 @@ use aya_ebpf::{
     EbpfContext,
     helpers::{
         bpf_get_smp_processor_id,
-        generated::{bpf_get_current_comm, bpf_perf_event_output, bpf_probe_read_kernel},
+        generated::{bpf_perf_event_output, bpf_probe_read_kernel},
     },
     macros::map,
     maps::{Array, HashMap, PerfEventArray},
@@ -175,18 +175,6 @@ pub(crate) fn fill<T>(room: &mut MaybeUninit<T>, address: *const T) -> bool {
             size_of::<T>() as u32,
             address.cast(),
         ) == 0
-    }
-}
-
-/// The current thread's command name, as two words.
-#[inline(always)]
-pub(crate) fn comm() -> [u64; 2] {
-    let mut comm = MaybeUninit::<[u64; 2]>::uninit();
-    ready(&mut comm);
-    // SAFETY: the buffer has 16 bytes, all of them written.
-    unsafe {
-        bpf_get_current_comm(comm.as_mut_ptr().cast(), 16);
-        comm.assume_init()
     }
 }
 

@@ -5,10 +5,7 @@ use core::mem::{MaybeUninit, offset_of, size_of};
 use aya_ebpf::{
     EbpfContext,
     bindings::BPF_F_NO_PREALLOC,
-    helpers::{
-        bpf_probe_read_kernel_buf,
-        generated::{bpf_get_current_comm, bpf_probe_read_kernel},
-    },
+    helpers::{bpf_probe_read_kernel_buf, generated::bpf_probe_read_kernel},
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, RingBuf, StackTrace},
     programs::{ProbeContext, tracing::StackIdContext as _},
@@ -127,18 +124,6 @@ pub(crate) fn fill<T>(room: &mut MaybeUninit<T>, address: *const T) -> bool {
             size_of::<T>() as u32,
             address.cast(),
         ) == 0
-    }
-}
-
-/// The current thread's command name, as two words.
-#[inline(always)]
-pub(crate) fn comm() -> [u64; 2] {
-    let mut comm = MaybeUninit::<[u64; 2]>::uninit();
-    // SAFETY: the buffer has 16 bytes; the helper fills them all, also when it fails.
-    // (aya's wrapper zeroes a byte array first, which becomes a call of memset.)
-    unsafe {
-        bpf_get_current_comm(comm.as_mut_ptr().cast(), 16);
-        comm.assume_init()
     }
 }
 
