@@ -15,9 +15,12 @@ const MAX_CHAIN: usize = 32;
 /// Why some bytes are no BTF.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum BtfError {
-    /// They do not begin with the magic number, in this machine's byte order.
-    #[error("not BTF of this machine (magic {0:#06x})")]
+    /// They do not begin with the magic number.
+    #[error("not BTF (it begins with {0:#06x})")]
     Magic(u16),
+    /// They are BTF of a machine with the other byte order.
+    #[error("BTF of a machine with the other byte order")]
+    ByteOrder,
     /// A section or a type reaches beyond the end.
     #[error("BTF is cut short or damaged at byte {0}")]
     Damaged(usize),
@@ -82,6 +85,16 @@ impl<'a> Btf<'a> {
         Self::parse_on(bytes, None)
     }
 
+    /// Whether these bytes are BTF that stands alone: only there the strings begin with the
+    /// empty one.
+    ///
+    /// # Errors
+    /// [`BtfError`] if they are damaged.
+    pub fn stands_alone(bytes: &[u8]) -> Result<bool, BtfError> {
+        let (start, end) = section(bytes, 16)?;
+        Ok(bytes[start..end].first() == Some(&0))
+    }
+
     /// Parses split BTF, as /sys/kernel/btf/MODULE is, on top of its base.
     ///
     /// # Errors
@@ -91,22 +104,8 @@ impl<'a> Btf<'a> {
     }
 
     fn parse_on(bytes: Vec<u8>, base: Option<&'a Btf<'a>>) -> Result<Self, BtfError> {
-        let magic = u16::from_ne_bytes(array(&bytes, 0)?);
-        if magic != MAGIC {
-            return Err(BtfError::Magic(magic));
-        }
-        let header = word(&bytes, 4)? as usize;
-        let section = |at| -> Result<(usize, usize), BtfError> {
-            let offset = header.saturating_add(word(&bytes, at)? as usize);
-            let end = offset.saturating_add(word(&bytes, at + 4)? as usize);
-            if end > bytes.len() {
-                Err(BtfError::Damaged(at))
-            } else {
-                Ok((offset, end))
-            }
-        };
-        let (mut at, end) = section(8)?;
-        let strings = section(16)?;
+        let (mut at, end) = section(&bytes, 8)?;
+        let strings = section(&bytes, 16)?;
         let mut types = Vec::with_capacity((end - at) / 20);
         while at < end {
             let info = word(&bytes, at + 4)?;
@@ -293,6 +292,23 @@ fn tail_size(item: Type) -> Result<usize, BtfError> {
         | kind::TYPE_TAG => 0,
         other => return Err(BtfError::Kind(other)),
     })
+}
+
+/// Begin and end of the section that the header names at `at`: 8 for types, 16 for strings.
+fn section(bytes: &[u8], at: usize) -> Result<(usize, usize), BtfError> {
+    match u16::from_ne_bytes(array(bytes, 0)?) {
+        MAGIC => {}
+        magic if magic == MAGIC.swap_bytes() => return Err(BtfError::ByteOrder),
+        magic => return Err(BtfError::Magic(magic)),
+    }
+    let header = word(bytes, 4)? as usize;
+    let offset = header.saturating_add(word(bytes, at)? as usize);
+    let end = offset.saturating_add(word(bytes, at + 4)? as usize);
+    if end > bytes.len() {
+        Err(BtfError::Damaged(at))
+    } else {
+        Ok((offset, end))
+    }
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], BtfError> {
