@@ -62,6 +62,10 @@ pub struct Offsets {
     pub file_inode: u32,
     /// file.f_flags
     pub file_flags: u32,
+    /// nfs4_opendata.o_arg.name. Where it is known, the claim is believed only if this points
+    /// to the name of the dentry that is being opened: no other object can show that the
+    /// fields of this one are where they were said to be.
+    pub opendata_name: u32,
     /// nfs4_opendata.o_arg.claim
     pub opendata_claim: u32,
 }
@@ -79,6 +83,7 @@ impl Offsets {
         file_dentry: ABSENT,
         file_inode: ABSENT,
         file_flags: ABSENT,
+        opendata_name: ABSENT,
         opendata_claim: ABSENT,
     };
 }
@@ -86,7 +91,7 @@ impl Offsets {
 /// Size of [`Config`] in bytes: the value size of the map.
 pub const CONFIG_SIZE: usize = size_of::<Config>();
 
-const _: () = assert!(CONFIG_SIZE == 4 * (6 + 11));
+const _: () = assert!(CONFIG_SIZE == 4 * (6 + 12));
 
 /// What one program did, summed over the CPUs by user space.
 #[repr(C)]

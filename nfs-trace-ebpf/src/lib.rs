@@ -8,5 +8,6 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod calibration;
 pub mod config;
 pub mod probes;

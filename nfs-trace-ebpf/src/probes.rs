@@ -132,3 +132,11 @@ pub const FORK: (&str, &str) = ("nfst_fork", "sched_process_fork");
 pub const EXIT: (&str, &str) = ("nfst_exit", "sched_process_exit");
 /// Where the legacy object has the program of [`EXIT`]: 4.4 has none for tracepoints.
 pub const EXIT_FUNCTION: &str = "do_exit";
+
+/// Reads a known file with a layout that is not trusted yet, and the functions that it goes
+/// to, of which one is enough. Every kernel has them, exported, with the file as their first
+/// argument, called for a file of /proc when the file is ready but for what the file system
+/// does itself.
+pub const LAYOUT_PROGRAM: &str = "nfst_layout";
+/// See [`LAYOUT_PROGRAM`].
+pub const LAYOUT_SYMBOLS: [&str; 2] = ["single_open", "seq_open"];

@@ -211,7 +211,7 @@ fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
             .unwrap_or_else(|| facts.revalidate_dentry_arg()),
         lookup_open: facts.lookup_flags.open,
         fork_child_pid: facts.fork_child_pid.unwrap_or(ABSENT),
-        offsets: layout.offsets,
+        offsets: layout.for_programs(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{trace::PathWord, transport::Transport};
+use crate::{kernel::layout::Source, trace::PathWord, transport::Transport};
 
 /// Shows which path every NFSv4 open takes: served from the client's cached open
 /// state, by a delegation, or by an OPEN on the wire.
@@ -133,6 +133,9 @@ pub struct TraceArgs {
     /// of up to four CPUs together
     #[arg(long, value_name = "KIB", default_value_t = 4096, value_parser = buffer_size)]
     pub buffer: u32,
+    /// How the kernel's structures are read.
+    #[command(flatten)]
+    pub layout: LayoutArgs,
     /// Show kernel addresses of dentries (JSON)
     #[arg(long)]
     pub raw_pointers: bool,
@@ -188,6 +191,9 @@ pub struct CheckArgs {
     /// Say on stderr what the kernel refuses
     #[arg(short, long)]
     pub verbose: bool,
+    /// How the kernel's structures are read.
+    #[command(flatten)]
+    pub layout: LayoutArgs,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
@@ -199,9 +205,27 @@ pub struct CheckArgs {
 /// `nfs-trace probes`
 #[derive(Debug, Args)]
 pub struct ProbesArgs {
+    /// How the kernel's structures are read.
+    #[command(flatten)]
+    pub layout: LayoutArgs,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
+}
+
+/// How the kernel's structures are read.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LayoutArgs {
+    /// Where the layout of kernel structures comes from [default: the first that fits]
+    #[arg(long, value_enum, value_name = "SOURCE")]
+    pub layout: Option<Source>,
+    /// Take BTF from this file instead of the kernel: that of vmlinux, and of modules on top
+    /// (raw, or an ELF file that holds it)
+    #[arg(long, value_name = "FILE")]
+    pub btf: Vec<PathBuf>,
+    /// Take the table from this file: `offsets` as `nfs-trace probes --format json` prints them
+    #[arg(long, value_name = "FILE")]
+    pub layout_table: Option<PathBuf>,
 }
 
 /// `nfs-trace completions`

@@ -7,12 +7,13 @@
 //!                                    (event)           (trace)           (row)  (render)
 //! ```
 //!
-//! `kernel`, `attach`, `modules`, `launch` are the live side; `run` composes. Nothing
+//! `kernel`, `calibrate`, `attach`, `modules`, `launch` are the live side; `run` composes. Nothing
 //! from `event` to `render` knows of aya, tokio, files or terminals.
 
 #![deny(unsafe_code)]
 
 pub mod attach;
+pub mod calibrate;
 pub mod capture;
 pub mod check;
 pub mod cli;

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Trace(args) => run::trace(*args),
         Command::Check(args) => check::run::run(&args),
-        Command::Probes(args) => probes::run(args.format).map(ExitCode::from),
+        Command::Probes(args) => probes::run(&args).map(ExitCode::from),
         Command::Completions(args) => completions::run(args.shell).map(ExitCode::from),
         Command::Man(args) => manual::run(args.command.as_deref()).map(ExitCode::from),
         Command::Launch(args) => launch::run(&args).map(|never| match never {}),

@@ -1,21 +1,27 @@
 //! `nfs-trace probes`: what this kernel offers, what would be attached, what would be
-//! lost. Loads no program.
+//! lost. Loads nothing but the program that calibrates the layout, and only for that.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use anyhow::Context as _;
 use nfs_trace_ebpf::probes::{At, Need, PROBES};
 use serde::Serialize;
 
 use crate::{
-    cli::Format,
+    calibrate,
+    cli::{Format, ProbesArgs},
     exit::Exit,
     kernel::{
         Facts,
+        layout::Source,
         lookup_flags::LookupFlags,
         preflight::{Problem, problems},
-        read_layout,
+        table,
     },
+    names::escape,
     transport::Transport,
 };
 
@@ -27,8 +33,11 @@ struct Report<'a> {
     problems: Vec<Problem>,
     /// Null where asking takes a privilege that we do not have.
     transport: Option<&'static str>,
-    layout: &'static str,
+    layout: Source,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    layout_why: &'a str,
     layout_missing: Vec<&'static str>,
+    offsets: BTreeMap<&'static str, Option<u32>>,
     revalidate_dentry_arg: u32,
     lookup_flags: LookupFlags,
     lookup_flags_source: &'static str,
@@ -51,10 +60,10 @@ struct ProbeReport {
 /// Prints the report.
 ///
 /// # Errors
-/// If it cannot be written.
-pub fn run(format: Format) -> anyhow::Result<Exit> {
+/// Wrong usage, or if it cannot be written.
+pub fn run(args: &ProbesArgs) -> anyhow::Result<Exit> {
     let facts = Facts::gather();
-    let layout = read_layout();
+    let layout = calibrate::layout(&args.layout, &facts)?;
     let problems = problems(&facts);
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
@@ -64,8 +73,10 @@ pub fn run(format: Format) -> anyhow::Result<Exit> {
             .ok()
             .and_then(|to_try| to_try.first())
             .map(|transport| transport.name()),
-        layout: layout.source(),
-        layout_missing: layout.missing.clone(),
+        layout: layout.source,
+        layout_why: &layout.why,
+        layout_missing: layout.missing(),
+        offsets: table::table(&layout.offsets),
         revalidate_dentry_arg: layout
             .revalidate_dentry_arg
             .unwrap_or_else(|| facts.revalidate_dentry_arg()),
@@ -103,7 +114,7 @@ pub fn run(format: Format) -> anyhow::Result<Exit> {
         Exit::Unavailable
     };
     let mut out = io::stdout().lock();
-    let written = match format {
+    let written = match args.format {
         Format::Json => serde_json::to_writer(&mut out, &report)
             .map_err(Into::into)
             .and_then(|()| writeln!(out)),
@@ -125,8 +136,15 @@ fn text(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
     )?;
     let transport = report.transport.unwrap_or("unknown without privilege");
     writeln!(out, "transport:     {transport}")?;
-    writeln!(out, "names from:    {}", report.layout)?;
-    if !report.layout_missing.is_empty() && report.layout != "none" {
+    writeln!(out, "names from:    {}", report.layout.word())?;
+    if !report.layout_why.is_empty() {
+        writeln!(
+            out,
+            "  because:     {}",
+            escape(report.layout_why.as_bytes())
+        )?;
+    }
+    if !report.layout_missing.is_empty() && report.layout != Source::None {
         writeln!(out, "  not found:   {}", report.layout_missing.join(", "))?;
     }
     let LookupFlags { open, rcu, reval } = report.lookup_flags;

@@ -19,13 +19,18 @@ use tokio::{
 
 use crate::{
     attach::{Attached, KernelFilters, Options},
-    capture,
+    calibrate, capture,
     cli::{Format, TraceArgs},
     clock::{monotonic_ns, realtime_offset_ns},
     diagnostics,
     exit::{Exit, ExitError},
     filter::Filter,
-    kernel::{Facts, layout::Layout, preflight, read_layout, symbols::AddressMap},
+    kernel::{
+        Facts,
+        layout::{Layout, Source},
+        preflight,
+        symbols::AddressMap,
+    },
     launch::{Launched, shell_status},
     modules::ModuleWatch,
     mounts::{self, Mount},
@@ -93,7 +98,7 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
     }
     let filter = Filter::new(&args.path, args.comm.clone(), args.open_path.clone())
         .map_err(|error| ExitError::usage(format!("--path: {error}")))?;
-    let layout = read_layout();
+    let layout = calibrate::layout(&args.layout, &facts)?;
     let facts_took = start.elapsed();
     let mut filters = kernel_filters(&args, &layout)?;
 
@@ -215,11 +220,12 @@ fn kernel_filters(args: &TraceArgs, layout: &Layout) -> anyhow::Result<KernelFil
             .map_err(|error| ExitError::usage(format!("--mount: {error:#}")))?;
         filters.devs.push(mount.dev);
     }
-    if !filters.devs.is_empty() && layout.source() == "none" {
-        return Err(ExitError::unavailable(
-            "--mount needs the kernel's BTF to tell mounts apart, and this kernel has none: \
-             trace all mounts, or filter by --pid",
-        )
+    if !filters.devs.is_empty() && layout.source == Source::None {
+        return Err(ExitError::unavailable(format!(
+            "--mount needs the layout of kernel structures to tell mounts apart ({}): trace all \
+             mounts, or filter by --pid",
+            layout.why
+        ))
         .into());
     }
     for pid in &args.pid {
@@ -246,7 +252,8 @@ fn session(
         version: env!("CARGO_PKG_VERSION").into(),
         kernel: facts.release.clone(),
         transport: attached.transport.name().into(),
-        layout: layout.source().into(),
+        layout: layout.source.word().into(),
+        layout_why: layout.why.clone(),
         probes: attached.probes.clone(),
         lookup_flags: facts.lookup_flags,
         mounts: mounts::nfs4(mounts::read().context("failed to read /proc/self/mountinfo")?),

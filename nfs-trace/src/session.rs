@@ -18,8 +18,11 @@ pub struct Session {
     pub kernel: String,
     /// `ring` or `perf`.
     pub transport: String,
-    /// Where the layout of kernel structures came from: `btf` or `none`.
+    /// Where the layout of kernel structures came from: `btf`, `table` or `none`.
     pub layout: String,
+    /// From which files, or why not from elsewhere; empty for the kernel's own BTF.
+    #[serde(default)]
+    pub layout_why: String,
     /// Probed symbol -> `attached`, or why not.
     pub probes: BTreeMap<String, String>,
     /// LOOKUP_* numbers in force.
@@ -89,6 +92,7 @@ mod tests {
             kernel: String::new(),
             transport: String::new(),
             layout: String::new(),
+            layout_why: String::new(),
             probes: probes.collect(),
             lookup_flags: LookupFlags::BEFORE_6_15,
             mounts: Vec::new(),

@@ -82,7 +82,7 @@ fn has_ring() -> anyhow::Result<bool> {
 }
 
 /// Before 5.11 maps are charged to this limit.
-fn allow_maps() {
+pub fn allow_maps() {
     let unlimited = Rlimit {
         current: None,
         maximum: None,

@@ -38,6 +38,12 @@ fn wrong_usage_is_64_and_says_what() {
         (&["trace", "--buffer", "100"], "power of two"),
         (&["trace", "--pid", "many"], "many"),
         (&["trace", "--nonsense"], "--nonsense"),
+        (&["trace", "--layout", "dwarf"], "dwarf"),
+        (&["probes", "--btf", "/nonexistent/btf"], "/nonexistent/btf"),
+        (
+            &["probes", "--layout-table", "/proc/version"],
+            "/proc/version",
+        ),
         (&["completions", "dos"], "dos"),
         (&["completions"], "<SHELL>"),
         (&["man", "nonsense"], "nonsense"),

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use nfs_trace_ebpf::probes::{At, EXIT, FORK, NAMES_PROGRAM, PROBES};
+use nfs_trace_ebpf::probes::{At, EXIT, FORK, LAYOUT_PROGRAM, NAMES_PROGRAM, PROBES};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SymbolKind};
 
-/// The one for the ring buffer, and the legacy one, with the kind of program that each has
-/// for the ends of threads.
-const OBJECTS: [(&str, &str); 2] = [
-    (env!("NFS_TRACE_PROGRAMS"), "tracepoint"),
-    (env!("NFS_TRACE_PROGRAMS_LEGACY"), "kprobe"),
+/// The one for the ring buffer, and the legacy one.
+const OBJECTS: [(&str, bool); 2] = [
+    (env!("NFS_TRACE_PROGRAMS"), false),
+    (env!("NFS_TRACE_PROGRAMS_LEGACY"), true),
 ];
 
 fn bytes(path: &str) -> Vec<u8> {
@@ -34,7 +33,7 @@ fn functions(file: &object::File<'_>) -> BTreeSet<(String, String)> {
 #[test]
 fn every_row_has_its_program_and_every_program_its_row() {
     let row = |name: &str, section: &str| (name.to_string(), section.to_string());
-    for (path, at_exit) in OBJECTS {
+    for (path, legacy) in OBJECTS {
         let bytes = bytes(path);
         let file = object::File::parse(&*bytes).expect("an ELF file");
         let mut in_table: BTreeSet<(String, String)> = PROBES
@@ -46,7 +45,11 @@ fn every_row_has_its_program_and_every_program_its_row() {
             .collect();
         in_table.insert(row(NAMES_PROGRAM, "kprobe"));
         in_table.insert(row(FORK.0, "tracepoint"));
-        in_table.insert(row(EXIT.0, at_exit));
+        if legacy {
+            in_table.extend([EXIT.0, LAYOUT_PROGRAM].map(|name| row(name, "kprobe")));
+        } else {
+            in_table.insert(row(EXIT.0, "tracepoint"));
+        }
         assert_eq!(functions(&file), in_table, "{path}");
     }
 }

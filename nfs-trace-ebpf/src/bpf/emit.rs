@@ -72,7 +72,7 @@ const _: () = assert!(size_of::<CommWords>() == size_of::<Comm>());
 
 /// The current thread's command name, as two words.
 #[inline(always)]
-fn comm() -> [u64; 2] {
+pub(crate) fn comm() -> [u64; 2] {
     // The helper leaves alone what lies behind the name (seen on 6.1): that would be bytes of
     // this program's stack, and another name each time. (Zeros that the compiler sees would
     // become a call of memset.)

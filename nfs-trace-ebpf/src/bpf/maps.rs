@@ -37,10 +37,16 @@ pub(crate) static TGIDS: HashMap<u32, u8> = HashMap::with_max_entries(1024, NO_P
 #[map]
 pub(crate) static DEVS: HashMap<u32, u8> = HashMap::with_max_entries(1024, NO_PREALLOC);
 
+/// The configuration, armed or not.
+#[inline(always)]
+pub(crate) fn config() -> Option<&'static Config> {
+    CONFIG.get(0)
+}
+
 /// The configuration, once everything is attached.
 #[inline(always)]
 pub(crate) fn armed() -> Option<&'static Config> {
-    let config = CONFIG.get(0)?;
+    let config = config()?;
     if config.armed == 0 {
         None
     } else {

@@ -7,7 +7,8 @@
 //!
 //! There are two flavours, two objects from this one source: `modern` sends through a
 //! ring buffer (5.8 and later), `legacy` through a perf event array and with nothing that
-//! 4.4 does not have. They offer the same functions; everything else is shared.
+//! 4.4 does not have. They offer the same functions; everything else is shared, but for
+//! `calibrate`, which only `legacy` has.
 //!
 //! What is unsafe here: reading kernel memory (bounded, and a bad address is an
 //! error, not a fault) and writing map values through the pointer that the helper
@@ -18,6 +19,8 @@
     reason = "aya's program macros pass the context by value"
 )]
 
+#[cfg(feature = "legacy")]
+mod calibrate;
 mod children;
 mod emit;
 mod kread;

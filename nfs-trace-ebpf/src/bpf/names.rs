@@ -29,10 +29,10 @@ const MAX_DEPTH: usize = 32;
 /// d_parent, d_name.hash_len and d_name.name as they lie in struct dentry.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Link {
-    parent: u64,
+pub(crate) struct Link {
+    pub(crate) parent: u64,
     hash_len: u64,
-    name: u64,
+    pub(crate) name: u64,
 }
 
 impl Link {
@@ -40,6 +40,17 @@ impl Link {
     #[inline(always)]
     fn identity(&self) -> u64 {
         self.hash_len ^ self.parent.rotate_left(17)
+    }
+
+    /// The upper half of hash_len is the length on little-endian machines, the lower one on
+    /// big-endian ones (HASH_LEN_DECLARE, include/linux/dcache.h).
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u32 {
+        if cfg!(target_endian = "little") {
+            (self.hash_len >> 32) as u32
+        } else {
+            self.hash_len as u32
+        }
     }
 }
 
@@ -123,13 +134,7 @@ fn chain(config: &Config, dentry: u64) -> Option<u64> {
 /// Sends one name record.
 #[inline(always)]
 fn send(ctx: &ProbeContext, thread: &mut Thread, dentry: u64, link: &Link) -> bool {
-    // The upper half of hash_len is the length on little-endian machines, the lower
-    // one on big-endian ones (HASH_LEN_DECLARE, include/linux/dcache.h).
-    let len = if cfg!(target_endian = "little") {
-        (link.hash_len >> 32) as usize
-    } else {
-        link.hash_len as u32 as usize
-    } & NAME_MAX;
+    let len = link.len() as usize & NAME_MAX;
     let name = Name {
         dentry,
         parent: link.parent,

@@ -13,6 +13,7 @@ use aya_ebpf::{
 };
 use nfs_trace_ebpf::{
     abi::{CLAIM_UNKNOWN, FLAG_UNJOINED, OpenTask, RecordKind},
+    config::{ABSENT, Config},
     probes::Id,
 };
 
@@ -81,12 +82,24 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
     thread.tasks = thread.tasks.saturating_add(1);
     thread.stateid_updates = 0;
     thread.task_opendata = opendata;
-    thread.claim = match read::<u32>(opendata, config.offsets.opendata_claim) {
-        Some(claim) => claim as u8,
-        None => CLAIM_UNKNOWN,
-    };
+    thread.claim = claim(config, opendata, thread.open_dentry).unwrap_or(CLAIM_UNKNOWN);
     thread.task_start = now();
     Some(())
+}
+
+/// The claim, if the OPEN's name is where it is expected to be: nfs4_opendata_alloc() has it
+/// point into the dentry.
+#[inline(always)]
+fn claim(config: &Config, opendata: u64, dentry: u64) -> Option<u8> {
+    let offsets = &config.offsets;
+    if offsets.opendata_name != ABSENT {
+        // d_name lies behind d_parent.
+        let expected = dentry + u64::from(offsets.dentry_link) + 8;
+        if read::<u64>(opendata, offsets.opendata_name)? != expected {
+            return None;
+        }
+    }
+    read::<u32>(opendata, offsets.opendata_claim).map(|claim| claim as u8)
 }
 
 #[kprobe]

@@ -17,13 +17,14 @@ use super::{
     evidence::{Evidence, FixLevel},
     holders::{self, Cred, Scan},
     level,
-    observe::{Observer, Watched},
+    observe::{Observed, Observer, Watched},
     plan::Plan,
     run::{Checked, Ground, mount_facts},
     watch::{End, Watch},
 };
 use crate::{
-    attach::KernelFilters, clock::monotonic_ns, event::Event, names::escape_path, trace::OpenPath,
+    attach::KernelFilters, clock::monotonic_ns, event::Event, kernel::layout::Source,
+    names::escape_path, trace::OpenPath,
 };
 
 /// From one scan of the holders to the next, and at least so many times as long as a scan
@@ -56,9 +57,9 @@ async fn watch(ground: &Ground, plans: &[Plan], time: Duration) -> anyhow::Resul
     devs.dedup();
     let filters = KernelFilters {
         // Without a layout mounts cannot be told apart, and all are seen.
-        devs: match ground.layout.source() {
-            "none" => Vec::new(),
-            _ => devs.clone(),
+        devs: match ground.layout.source {
+            Source::None => Vec::new(),
+            Source::Btf | Source::Table => devs.clone(),
         },
         ..KernelFilters::default()
     };
@@ -83,6 +84,7 @@ async fn watch(ground: &Ground, plans: &[Plan], time: Duration) -> anyhow::Resul
         watch,
         creds: HashMap::new(),
         devs,
+        no_layout: (ground.layout.source == Source::None).then(|| ground.layout.why.clone()),
     };
     let started = Instant::now();
     let until = started + time;
@@ -116,6 +118,8 @@ struct Watching {
     /// Who the threads are whose open has begun and not ended.
     creds: HashMap<u32, Option<Cred>>,
     devs: Vec<u32>,
+    /// Why opens cannot be told apart by mount, if so.
+    no_layout: Option<String>,
 }
 
 impl Watching {
@@ -173,6 +177,7 @@ impl Watching {
         } = self.watch.end()?;
         let mut observed = self.observer.finish();
         let nowhere = observed.remove(&0);
+        let unplaced = self.no_layout.map(|why| unplaced(&why, nowhere.as_ref()));
         Ok(plans
             .iter()
             .map(|plan| {
@@ -197,10 +202,25 @@ impl Watching {
                         ..Mishaps::default()
                     },
                     evidence,
-                    remarks: Vec::new(),
+                    remarks: unplaced.iter().cloned().collect(),
                     took,
                 }
             })
             .collect())
     }
+}
+
+/// The remark where nothing tells the mount of an open. `nowhere`: what was seen all the same.
+fn unplaced(why: &str, nowhere: Option<&Observed>) -> String {
+    let seen = match nowhere {
+        Some(one) => format!(
+            "; on any of them, {} looked at: {}",
+            one.evidence.looked_at, one.evidence.seen
+        ),
+        None => String::new(),
+    };
+    format!(
+        "opens cannot be told apart by mount, because the layout of kernel structures is not \
+         known ({why}): none counts for this mount{seen}"
+    )
 }

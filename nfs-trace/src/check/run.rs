@@ -24,9 +24,10 @@ use super::{
     verdict::{Verdict, overall},
 };
 use crate::{
+    calibrate,
     cli::{CheckArgs, Format},
     diagnostics,
-    kernel::{Facts, layout::Layout, parameters, preflight, read_layout},
+    kernel::{Facts, candidates::parameters, layout::Layout, preflight},
     mounts,
     names::escape_path,
     transport::Transport,
@@ -119,7 +120,7 @@ async fn check(args: &CheckArgs) -> anyhow::Result<Report> {
     let can_open_cached = parameters(image::OPENER.0, image::OPENER.1);
     let ground = Ground {
         image: image::look(&facts.symbols, can_open_cached.as_deref()),
-        layout: read_layout(),
+        layout: calibrate::layout(&args.layout, &facts)?,
         facts,
         os,
         build,

@@ -1,11 +1,13 @@
 //! What this kernel is and offers: facts only. The rules that follow from them are in
-//! [`preflight`], the offsets in [`layout`].
+//! [`preflight`], the offsets in [`layout`] and [`table`].
 
 pub mod btf;
+pub mod candidates;
 pub mod layout;
 pub mod lookup_flags;
 pub mod preflight;
 pub mod symbols;
+pub mod table;
 
 use std::{
     fs,
@@ -14,12 +16,7 @@ use std::{
 
 use nfs_trace_ebpf::probes::{PROBES, Probe};
 
-use self::{
-    btf::Btf,
-    layout::{Layout, Sources},
-    lookup_flags::LookupFlags,
-    symbols::Symbols,
-};
+use self::{lookup_flags::LookupFlags, symbols::Symbols};
 
 /// Everything that is asked of the machine before anything is loaded.
 #[derive(Debug, Clone)]
@@ -104,51 +101,14 @@ impl Facts {
     /// inode and expected name to ->d_revalidate()", 6.14), 0 before.
     #[must_use]
     pub fn revalidate_dentry_arg(&self) -> u32 {
-        if version(&self.release) >= (6, 14) {
-            2
-        } else {
-            0
-        }
+        if self.version() >= (6, 14) { 2 } else { 0 }
     }
-}
 
-/// Reads the layout from the running kernel's BTF. Modules without BTF of their own
-/// may be built in, so vmlinux answers for them.
-#[must_use]
-pub fn read_layout() -> Layout {
-    let Some(vmlinux) = vmlinux_btf() else {
-        return layout::read(&Sources::default());
-    };
-    let (nfs, nfsv4) = (module_btf("nfs", &vmlinux), module_btf("nfsv4", &vmlinux));
-    layout::read(&Sources {
-        vmlinux: Some(&vmlinux),
-        nfs: nfs.as_ref().or(Some(&vmlinux)),
-        nfsv4: nfsv4.as_ref().or(Some(&vmlinux)),
-    })
-}
-
-/// The names of a function's parameters, from the running kernel's BTF: that of the module,
-/// or of vmlinux where the module is built in. Nothing if there is no BTF or it has no such
-/// function.
-#[must_use]
-pub fn parameters(module: &str, function: &str) -> Option<Vec<String>> {
-    let vmlinux = vmlinux_btf()?;
-    module_btf(module, &vmlinux)
-        .as_ref()
-        .unwrap_or(&vmlinux)
-        .parameters(function)
-}
-
-fn vmlinux_btf() -> Option<Btf<'static>> {
-    Btf::parse(btf_bytes("vmlinux")?).ok()
-}
-
-fn module_btf<'a>(name: &str, vmlinux: &'a Btf<'a>) -> Option<Btf<'a>> {
-    Btf::parse_split(btf_bytes(name)?, vmlinux).ok()
-}
-
-fn btf_bytes(name: &str) -> Option<Vec<u8>> {
-    fs::read(Path::new("/sys/kernel/btf").join(name)).ok()
+    /// (6, 1)
+    #[must_use]
+    pub fn version(&self) -> (u32, u32) {
+        version(&self.release)
+    }
 }
 
 /// `6.1.0-56-amd64` -> (6, 1)

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::Render;
 use crate::{
-    names::errno_name,
+    names::{errno_name, escape},
     row::{Row, StepRow},
     session::{ATTACHED, Session},
     summary::Summary,
@@ -117,12 +117,16 @@ impl<W: Write, N: Write> Render for Text<W, N> {
             .collect();
         writeln!(
             self.notes,
-            "nfs-trace {}: kernel {}, {} functions probed, transport {}, names from {}, armed after {} ms{}",
+            "nfs-trace {}: kernel {}, {} functions probed, transport {}, names from {}{}, armed after {} ms{}",
             session.version,
             session.kernel,
             session.probes.len() - missing.len(),
             session.transport,
             session.layout,
+            match session.layout_why.as_str() {
+                "" => String::new(),
+                why => format!(" ({})", escape(why.as_bytes())),
+            },
             session.startup_ms.facts + session.startup_ms.attach,
             if missing.is_empty() {
                 String::new()

@@ -130,6 +130,32 @@ fn a_broken_trace_does_not_validate() {
     }
 }
 
+/// Real traces here all have the kernel's own BTF, of which nothing is said.
+#[test]
+fn a_layout_from_elsewhere_is_explained() {
+    let validator = validator("trace");
+    let lines = trace_lines();
+    let start = lines.iter().find(|(_, line)| line["type"] == "start");
+    let (_, start) = start.expect("a start");
+    for (layout, why, valid) in [
+        ("btf", None, true),
+        ("btf", Some("from /tmp/vmlinux"), true),
+        ("table", Some("this kernel has no BTF"), true),
+        ("none", Some("as asked for"), true),
+        ("none", None, false),
+        ("none", Some(""), false),
+        ("dwarf", None, false),
+    ] {
+        let line = changed(start, "", |it| {
+            it.insert("layout".into(), json!(layout));
+            if let Some(why) = why {
+                it.insert("layout_why".into(), json!(why));
+            }
+        });
+        assert_eq!(validator.is_valid(&line), valid, "{layout} {why:?}");
+    }
+}
+
 /// What an open shows only when it is asked for, or when something is missing.
 #[test]
 fn what_an_open_may_have_beside_validates() {
