@@ -71,6 +71,10 @@ pub const CHECKS: &[Check] = &[
         "the binary runs in a folder with nothing else in it",
     ),
     row(
+        "layout",
+        "BTF, files of it, the table, none and a wrong table: the same paths, right names or none",
+    ),
+    row(
         "overload",
         "lost records are counted, and nothing wrong is claimed of the rest",
     ),

@@ -3,6 +3,7 @@
 mod ending;
 pub(crate) mod ground;
 pub(crate) mod kernel;
+mod layout;
 mod limits;
 pub(crate) mod modules;
 mod output;
@@ -79,6 +80,7 @@ fn one(name: &str, ground: &Ground) -> Result<Held> {
         "text" => output::text(ground),
         "deep-path" => output::deep_path(ground),
         "bare" => refusal::bare(),
+        "layout" => layout::layout(ground),
         "overload" => pressure::overload(ground),
         "many-tasks" => pressure::many_tasks(ground),
         "module-gone" => modules::gone(ground),

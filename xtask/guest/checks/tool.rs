@@ -34,6 +34,7 @@ pub(crate) struct Ended {
 
 /// The lines of one run with `--format json`.
 pub(super) struct Report {
+    pub(super) start: Value,
     pub(super) rows: Vec<Value>,
     pub(super) end: Value,
 }
@@ -238,7 +239,11 @@ impl Ended {
             "{} rows, but {end}",
             lines.len()
         );
-        Ok(Report { rows: lines, end })
+        Ok(Report {
+            start,
+            rows: lines,
+            end,
+        })
     }
 }
 
