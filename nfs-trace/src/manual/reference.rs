@@ -102,6 +102,12 @@ pub(super) const FILES: &[Entry<&str>] = &[
         "Where names, inode numbers and devices lie in the kernel's structures.",
     ),
     Entry::new(
+        "/proc/self/status, /proc/self/statm",
+        &["check", "trace", "probes"],
+        "Opened to see whether what is read of them by that layout is true. One that does not \
+         fit is not used, and names show as ids.",
+    ),
+    Entry::new(
         "/sys/kernel/tracing, /sys/kernel/debug/tracing",
         &["check", "trace", "probes"],
         "The numbers of the LOOKUP flags, and the events by which children of a command and the \
