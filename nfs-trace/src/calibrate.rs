@@ -7,7 +7,7 @@ use std::{
     io,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _, fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
-    process, thread,
+    process, slice, thread,
 };
 
 use anyhow::{Context as _, anyhow};
@@ -29,7 +29,7 @@ use crate::{
     },
     object,
     refusal::refused,
-    transport::{Transport, allow_maps},
+    transport::allow_maps,
 };
 
 /// Files of /proc whose open goes through single_open(), with flags to open them with. Two, so
@@ -90,42 +90,61 @@ fn first_line(error: &anyhow::Error) -> String {
     text.lines().next().unwrap_or_default().to_string()
 }
 
-/// The program in place.
+/// The program, loaded.
 struct Calibration {
     ebpf: Ebpf,
+    /// Functions that it is not attached to yet.
+    symbols: slice::Iter<'static, &'static str>,
     /// Opens so far.
     opens: u32,
 }
 
 impl Calibration {
-    /// Loads and attaches the program. It is the legacy object's, which every kernel takes.
+    /// Loads the program and attaches it.
     fn start() -> anyhow::Result<Self> {
         allow_maps();
-        let mut ebpf = object::load(Transport::Perf, 0)?;
-        let program: &mut KProbe = ebpf
-            .program_mut(LAYOUT_PROGRAM)
-            .with_context(|| format!("the object has no program {LAYOUT_PROGRAM}"))?
-            .try_into()?;
+        let mut this = Self {
+            ebpf: object::load_for_calibration()?,
+            symbols: LAYOUT_SYMBOLS.iter(),
+            opens: 0,
+        };
         let what = format!("the program {LAYOUT_PROGRAM}");
-        program.load().map_err(|error| refused(&what, error))?;
-        let mut attached = Err(anyhow!("there is nothing to attach to"));
-        for symbol in LAYOUT_SYMBOLS {
-            let here = program.attach(symbol, 0);
-            if attached.is_err() {
-                attached = here
-                    .map(|_| ())
-                    .map_err(|error| refused(&format!("the probe on {symbol}"), error));
+        let loaded = this.program()?.load();
+        loaded.map_err(|error| refused(&what, error))?;
+        this.attach_next()?;
+        Ok(this)
+    }
+
+    fn program(&mut self) -> anyhow::Result<&mut KProbe> {
+        let program = self
+            .ebpf
+            .program_mut(LAYOUT_PROGRAM)
+            .with_context(|| format!("the object has no program {LAYOUT_PROGRAM}"))?;
+        Ok(program.try_into()?)
+    }
+
+    /// Attaches it to the next function that can be probed. One is enough, unless a compiler
+    /// made it a part of those that call it.
+    fn attach_next(&mut self) -> anyhow::Result<()> {
+        let mut refusal = anyhow!("our own open of a file of /proc was not seen");
+        while let Some(symbol) = self.symbols.next() {
+            match self.program()?.attach(symbol, 0) {
+                Ok(_) => return Ok(()),
+                Err(error) => refusal = refused(&format!("the probe on {symbol}"), error),
             }
         }
-        attached?;
-        Ok(Self { ebpf, opens: 0 })
+        Err(refusal)
     }
 
     /// What these offsets get wrong.
     fn misread(&mut self, offsets: &Offsets) -> anyhow::Result<Misread> {
         let mut misread = Misread::new();
         for (name, flags) in FILES {
-            let (sample, known) = self.sample(offsets, name, flags)?;
+            let (mut sample, mut known) = self.sample(offsets, name, flags)?;
+            while sample.taken == 0 {
+                self.attach_next()?;
+                (sample, known) = self.sample(offsets, name, flags)?;
+            }
             for word in differences(&sample, &known) {
                 if !misread.contains(&word) {
                     misread.push(word);
@@ -167,9 +186,6 @@ impl Calibration {
             .context("failed to open a file of /proc")?;
         let found = self.array::<SAMPLE_SIZE>("SAMPLE")?.get(&0, 0)?;
         let found = Sample::read_from_bytes(&found).map_err(|_| anyhow!("size of the sample"))?;
-        if found.taken == 0 {
-            anyhow::bail!("our own open of {} was not seen", known.path.display());
-        }
         Ok((found, known))
     }
 

@@ -12,7 +12,6 @@ use crate::{refusal::refused, transport::Transport};
 /// If the kernel refuses one.
 pub fn load(transport: Transport, buffer: u32) -> anyhow::Result<Ebpf> {
     let modern = aya::include_bytes_aligned!(env!("NFS_TRACE_PROGRAMS"));
-    let legacy = aya::include_bytes_aligned!(env!("NFS_TRACE_PROGRAMS_LEGACY"));
     let mut loader = EbpfLoader::new();
     let object = match transport {
         Transport::Ring => {
@@ -27,10 +26,30 @@ pub fn load(transport: Transport, buffer: u32) -> anyhow::Result<Ebpf> {
             // A kernel that has no per-CPU maps: arrays of a value for each CPU.
             loader.map_max_entries("COUNTERS", cpus * COUNTERS_LEN);
             loader.map_max_entries("SENT", cpus);
-            legacy
+            legacy()
         }
     };
     loader
         .load(object)
         .map_err(|error| refused("the maps", error))
+}
+
+/// Makes the maps of the legacy object, which every kernel takes, for the one program that
+/// calibrates. Where the others keep what they know there need be no room: making it takes
+/// most of a second under emulation.
+///
+/// # Errors
+/// If the kernel refuses one.
+pub fn load_for_calibration() -> anyhow::Result<Ebpf> {
+    let mut loader = EbpfLoader::new();
+    for map in ["THREADS", "DENTRIES", "OPENS", "TIDS", "TGIDS", "DEVS"] {
+        loader.map_max_entries(map, 1);
+    }
+    loader
+        .load(legacy())
+        .map_err(|error| refused("the maps", error))
+}
+
+fn legacy() -> &'static [u8] {
+    aya::include_bytes_aligned!(env!("NFS_TRACE_PROGRAMS_LEGACY"))
 }
