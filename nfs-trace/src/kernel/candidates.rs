@@ -105,7 +105,13 @@ fn from_btf(
     version: (u32, u32),
     own: bool,
 ) -> Candidate {
-    let revalidate_dentry_arg = found.as_ref().ok().and_then(|(_, arg)| *arg);
+    // A known file does not show whether this is right, and paths hang on it: of files that
+    // may be another kernel's it is not taken.
+    let revalidate_dentry_arg = found
+        .as_ref()
+        .ok()
+        .and_then(|(_, arg)| *arg)
+        .filter(|_| own);
     let mut claim_is_sure = own;
     let variants = found.map(|(mut offsets, _)| {
         // Modules have BTF since 5.11 only.

@@ -67,7 +67,8 @@ pub struct Layout {
     pub offsets: Offsets,
     /// See [`Candidate::claim_is_sure`].
     pub claim_is_sure: bool,
-    /// Position of the dentry in nfs4_lookup_revalidate's arguments, if BTF tells.
+    /// Position of the dentry in nfs4_lookup_revalidate's arguments, if the kernel's own BTF
+    /// tells.
     pub revalidate_dentry_arg: Option<u32>,
 }
 

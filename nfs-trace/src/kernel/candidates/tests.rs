@@ -23,33 +23,32 @@ impl Drop for Written {
     }
 }
 
-/// BTF with one type, struct super_block { int pad, s_dev; }, whose strings begin as they do
-/// in BTF that stands alone, or not.
+/// BTF with struct super_block { int pad, s_dev; } and nfs4_lookup_revalidate(struct dentry *),
+/// whose strings begin as they do in BTF that stands alone, or not.
 fn btf(alone: bool) -> Vec<u8> {
-    let strings = b"\0int\0super_block\0pad\0s_dev\0";
+    let strings = b"\0int\0super_block\0pad\0s_dev\0dentry\0nfs4_lookup_revalidate\0";
     let strings = if alone { &strings[..] } else { &strings[1..] };
-    let types: [u32; 13] = [
-        1,
-        1 << 24,
-        4,
-        32, // int
-        5,
-        4 << 24 | 2,
-        8,
-        17,
-        1,
-        0,
-        21,
-        1,
-        128,
+    let types: &[&[u32]] = &[
+        &[1, 1 << 24, 4, 32],                       // 1: int
+        &[5, 4 << 24 | 2, 8, 17, 1, 0, 21, 1, 128], // 2: struct super_block
+        &[27, 4 << 24, 0],                          // 3: struct dentry
+        &[0, 2 << 24, 3],                           // 4: a pointer to it
+        &[0, 13 << 24 | 1, 1, 27, 4],               // 5: int (struct dentry *)
+        &[34, 12 << 24, 5],                         // 6: the function
     ];
+    let types: Vec<u8> = types
+        .iter()
+        .flat_map(|words| words.iter())
+        .flat_map(|word| word.to_ne_bytes())
+        .collect();
     let mut bytes = vec![];
     bytes.extend(0xeb9f_u16.to_ne_bytes());
     bytes.extend([1, 0]);
-    for word in [24, 0, 52, 52, strings.len() as u32] {
+    let size = types.len() as u32;
+    for word in [24, 0, size, size, strings.len() as u32] {
         bytes.extend(u32::to_ne_bytes(word));
     }
-    bytes.extend(types.iter().flat_map(|word| word.to_ne_bytes()));
+    bytes.extend(types);
     bytes.extend(strings);
     bytes
 }
@@ -62,6 +61,9 @@ fn a_file_of_btf_is_read() {
     assert_eq!(offsets.sb_dev, 16);
     assert_eq!(offsets.inode_ino, ABSENT);
     assert!(!candidate.claim_is_sure, "it is not the kernel's own");
+    let own = Btf::parse(btf(true)).unwrap();
+    let argument = own.pointer_parameter("nfs4_lookup_revalidate", "dentry");
+    assert_eq!((argument, candidate.revalidate_dentry_arg), (Some(0), None));
     assert!(candidate.what.contains("alone"), "{}", candidate.what);
 }
 
