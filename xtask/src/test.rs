@@ -46,12 +46,15 @@ const JUDGED: &[(&str, Client, &[&str])] = &[
 ];
 
 /// A guest and what is run in it.
+#[derive(Clone, Copy)]
 struct Guest {
     kernel: &'static str,
     client: Client,
     versions: &'static [NfsVersion],
     /// All but the slow one if none is named.
     scenarios: &'static [&'static str],
+    /// What the kernel offers if none is named.
+    transport: Option<&'static str>,
 }
 
 const ALL: &[NfsVersion] = &[NfsVersion::V40, NfsVersion::V41, NfsVersion::V42];
@@ -69,6 +72,15 @@ const fn row(
         client,
         versions,
         scenarios,
+        transport: None,
+    }
+}
+
+/// The same through perf event arrays, which means the programs for old kernels.
+const fn through_perf(row: Guest) -> Guest {
+    Guest {
+        transport: Some("perf"),
+        ..row
     }
 }
 
@@ -79,6 +91,7 @@ const GUESTS: &[Guest] = &[
     row("debian:6.1", Client::WithoutSeries, ALL, &[]),
     row("debian:6.1", Client::WithoutBe189f7e, ALL, &[]),
     row("debian:6.12", Client::Stock, ALL, &[]),
+    through_perf(row("debian:6.1", Client::WithoutSeries, BOTH, &[])),
     row(
         "debian:6.1",
         Client::Be189f7eOnly,
@@ -133,7 +146,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 [name] => (*name).to_owned(),
                 names => format!("{} scenarios", names.len()),
             };
-            let name = format!("lab: {kernel} {client} {what}");
+            let through = row.transport.unwrap_or_default();
+            let name = format!("lab: {kernel} {client} {what} {through}");
             steps.run(name.trim_end(), || guest(row));
         }
         for (kernel, client) in CHECKED {
@@ -150,8 +164,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn guest(row: &Guest) -> Result<()> {
+    let mut spec = Spec::new(row.kernel, row.client);
+    spec.transport = row.transport.map(str::to_owned);
     let options = run::Options {
-        spec: Spec::new(row.kernel, row.client),
+        spec,
         vers: row.versions.to_vec(),
         scenarios: row.scenarios.iter().map(|&name| name.to_owned()).collect(),
         capture: None,
