@@ -83,6 +83,10 @@ pub const CHECKS: &[Check] = &[
         "40 opens at once: missed returns are counted, nothing wrong is claimed",
     ),
     row(
+        "not-allowed",
+        "a delegation does not let every user open the file: failed, not cached",
+    ),
+    row(
         "module-gone",
         "unloading the client's modules while tracing, and tracing without them",
     ),

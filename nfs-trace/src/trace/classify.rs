@@ -63,6 +63,9 @@ pub(super) fn open_path(open: &Open, tasks: &[OpenTask], atomic: bool, unjoined:
     match last.ret {
         // The task ended without a reply and without success: it was never sent.
         ret if ret < 0 => PathWord::Failed,
+        // A delegation stands for the file, not for every user: nfs_may_open() refused this one
+        // (nfs4_try_open_cached, fs/nfs/nfs4proc.c). Nothing was served.
+        _ if open.ret < 0 => PathWord::Failed,
         _ if open.stateid_updates > 0 => PathWord::Delegated,
         _ => PathWord::Cached,
     }
@@ -189,6 +192,8 @@ mod tests {
         assert_eq!(word(open(0, 1, 1), &[task(0, 0)]), PathWord::Delegated);
         assert_eq!(word(open(-13, 0, 0), &[]), PathWord::Failed);
         assert_eq!(word(open(-512, 1, 0), &[task(0, -512)]), PathWord::Failed);
+        // No OPEN and no error of the task: a delegation whose file this user may not read.
+        assert_eq!(word(open(-13, 1, 0), &[task(0, 0)]), PathWord::Failed);
         assert_eq!(
             open_path(&open(0, 1, 1), &[task(2, 0)], true, false),
             PathWord::Atomic

@@ -6,6 +6,7 @@ pub(crate) mod kernel;
 mod layout;
 mod limits;
 pub(crate) mod modules;
+mod not_allowed;
 mod output;
 mod pressure;
 pub(crate) mod reader;
@@ -83,6 +84,7 @@ fn one(name: &str, ground: &Ground) -> Result<Held> {
         "layout" => layout::layout(ground),
         "overload" => pressure::overload(ground),
         "many-tasks" => pressure::many_tasks(ground),
+        "not-allowed" => not_allowed::by_delegation(ground),
         "module-gone" => modules::gone(ground),
         "lockdown" => refusal::lockdown(),
         _ => bail!("no check `{name}`"),
