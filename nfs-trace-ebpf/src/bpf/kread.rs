@@ -1,7 +1,8 @@
 //! The only reads of kernel memory: typed, at an offset that user space supplied.
 
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, size_of};
 
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use nfs_trace_ebpf::config::{ABSENT, Config};
 
 use super::flavour;
@@ -23,7 +24,21 @@ pub(crate) fn read_into<T>(room: &mut MaybeUninit<T>, base: u64, offset: u32) ->
     }
     let address = base.wrapping_add(u64::from(offset)) as *const T;
     // SAFETY: the room was filled, with a value of integers.
-    flavour::fill(room, address).then(|| unsafe { room.assume_init_ref() })
+    fill(room, address).then(|| unsafe { room.assume_init_ref() })
+}
+
+/// Reads kernel memory; the room is written only if that succeeds. The loader puts
+/// bpf_probe_read in place of the helper where the kernel is older than that (5.5).
+#[inline(always)]
+pub(crate) fn fill<T>(room: &mut MaybeUninit<T>, address: *const T) -> bool {
+    // SAFETY: the helper checks the address itself and fails softly.
+    unsafe {
+        bpf_probe_read_kernel(
+            room.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            address.cast(),
+        ) == 0
+    }
 }
 
 /// s_dev of a super block, 0 if unknown.

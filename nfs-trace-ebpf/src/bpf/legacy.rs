@@ -12,10 +12,7 @@ use core::mem::{MaybeUninit, size_of};
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{
-        bpf_get_smp_processor_id,
-        generated::{bpf_perf_event_output, bpf_probe_read_kernel},
-    },
+    helpers::{bpf_get_smp_processor_id, generated::bpf_perf_event_output},
     macros::map,
     maps::{Array, HashMap, PerfEventArray},
     programs::ProbeContext,
@@ -26,7 +23,7 @@ use nfs_trace_ebpf::{
     probes::{COUNTERS_LEN, Id},
 };
 
-use super::{emit::Record, thread::Thread};
+use super::{emit::Record, kread::fill, thread::Thread};
 
 /// 4.4 knows no flags.
 pub(crate) const NO_PREALLOC: u32 = 0;
@@ -149,7 +146,7 @@ pub(crate) fn learn_chain(dentry: u64, chain: u64) {
     }
 }
 
-/// Readies room for [`fill`] and other helpers, with zeros: in words, and behind the
+/// Readies room for [`super::kread::fill`] and other helpers, with zeros: in words, and behind the
 /// compiler's back, which would make it a call of memset.
 #[inline(always)]
 pub(crate) fn ready<T>(room: &mut MaybeUninit<T>) {
@@ -161,20 +158,6 @@ pub(crate) fn ready<T>(room: &mut MaybeUninit<T>) {
     for byte in words * 8..size_of::<T>() {
         // SAFETY: within `room`.
         unsafe { room.as_mut_ptr().cast::<u8>().add(byte).write_volatile(0) };
-    }
-}
-
-/// Reads kernel memory. The loader puts bpf_probe_read in place of the helper where the
-/// kernel is older than that (5.5).
-#[inline(always)]
-pub(crate) fn fill<T>(room: &mut MaybeUninit<T>, address: *const T) -> bool {
-    // SAFETY: the helper checks the address itself and fails softly.
-    unsafe {
-        bpf_probe_read_kernel(
-            room.as_mut_ptr().cast(),
-            size_of::<T>() as u32,
-            address.cast(),
-        ) == 0
     }
 }
 

@@ -5,7 +5,7 @@ use core::mem::{MaybeUninit, offset_of, size_of};
 use aya_ebpf::{
     EbpfContext,
     bindings::BPF_F_NO_PREALLOC,
-    helpers::{bpf_probe_read_kernel_buf, generated::bpf_probe_read_kernel},
+    helpers::bpf_probe_read_kernel_buf,
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, RingBuf, StackTrace},
     programs::{ProbeContext, tracing::StackIdContext as _},
@@ -110,22 +110,9 @@ pub(crate) fn learn_chain(dentry: u64, chain: u64) {
     }
 }
 
-/// Readies room for [`fill`].
+/// Readies room for [`super::kread::fill`].
 #[inline(always)]
 pub(crate) fn ready<T>(_room: &mut MaybeUninit<T>) {}
-
-/// Reads kernel memory; the room is written only if that succeeds.
-#[inline(always)]
-pub(crate) fn fill<T>(room: &mut MaybeUninit<T>, address: *const T) -> bool {
-    // SAFETY: the helper checks the address itself and fails softly.
-    unsafe {
-        bpf_probe_read_kernel(
-            room.as_mut_ptr().cast(),
-            size_of::<T>() as u32,
-            address.cast(),
-        ) == 0
-    }
-}
 
 /// The key of the current kernel stack, negative if there is none.
 #[inline(always)]

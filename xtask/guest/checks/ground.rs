@@ -4,7 +4,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -88,6 +88,18 @@ impl Ground {
     /// The name of one of its files on the first mount.
     pub(crate) fn name(&self, file: &str) -> String {
         self.client.join(file).display().to_string()
+    }
+
+    /// Runs the workload `rename-over`, which was prepared.
+    pub(crate) fn rename_over(&self) -> Result<()> {
+        let status = Command::new("/init")
+            .args(["workload", "rename-over"])
+            .args([&self.client, &self.server])
+            .stdout(Stdio::null())
+            .status()
+            .context("run the workload")?;
+        ensure!(status.success(), "the workload ended with {status}");
+        Ok(())
     }
 
     /// Writes a file and has the program `comm` open it that many times.

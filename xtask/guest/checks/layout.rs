@@ -1,7 +1,7 @@
 //! Where the layout of kernel structures comes from: whatever it is, the paths are the same, and
 //! names are right or not shown at all.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -94,13 +94,7 @@ fn traces(ground: &Ground, ways: &[Way]) -> Result<()> {
         let all: Vec<&str> = ["--format", "json"].into_iter().chain(options).collect();
         tools.push(Tool::armed(&all)?);
     }
-    let status = Command::new("/init")
-        .args(["workload", "rename-over"])
-        .args([&ground.client, &ground.server])
-        .stdout(std::process::Stdio::null())
-        .status()
-        .context("run the workload")?;
-    ensure!(status.success(), "the workload ended with {status}");
+    ground.rename_over()?;
     let mut reports = Vec::new();
     for (way, tool) in ways.iter().zip(tools) {
         let report = tool.report()?;

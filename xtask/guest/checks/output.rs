@@ -1,6 +1,6 @@
 //! What is printed: stacks, text for people, paths.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -76,13 +76,7 @@ pub(super) fn text(ground: &Ground) -> Result<Held> {
     let evil = "a\nb\x1b[31m";
     ground.file(evil)?;
     let tool = Tool::armed(&["-v", "--mount", "/mnt"])?;
-    let status = Command::new("/init")
-        .args(["workload", "rename-over"])
-        .args([&ground.client, &ground.server])
-        .stdout(std::process::Stdio::null())
-        .status()
-        .context("run the workload")?;
-    ensure!(status.success(), "the workload ended with {status}");
+    ground.rename_over()?;
     read("beta", 1, &ground.name(evil))?;
     let ended = tool.stop()?;
     ended.expect(0)?;
