@@ -151,9 +151,22 @@ pub struct OpenTask {
     pub sent: u16,
     /// enum open_claim_type4 (include/linux/nfs4.h), or [`CLAIM_UNKNOWN`].
     pub claim: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// One of `DELEGATED_*`, where nfs4:nfs4_cached_open stands in for update_open_stateid.
+    /// This byte was reserved and 0 before, and a recording names its probes.
+    pub delegated: u8,
 }
+
+/// [`OpenTask::delegated`]: the RPC's worker did not find a delegation.
+pub const DELEGATED_NO: u8 = 0;
+/// [`OpenTask::delegated`]: it found one, and sent nothing.
+pub const DELEGATED_YES: u8 = 1;
+/// [`OpenTask::delegated`]: which OPEN the worker was at could not be noted.
+pub const DELEGATED_UNKNOWN: u8 = 2;
+
+/// [`Open::signs`]: nfs4_try_open_cached was called, which means that no OPEN was sent.
+pub const SIGN_TRIED_CACHED: u8 = 1 << 0;
+/// [`Open::signs`]: the tracepoint nfs4:nfs4_cached_open was passed, which means the same.
+pub const SIGN_CACHED_EVENT: u8 = 1 << 1;
 
 /// One nfs4_file_open or nfs_atomic_open. 32 bytes.
 #[repr(C)]
@@ -176,8 +189,9 @@ pub struct Open {
     /// nfs_atomic_open only: 1 if it opened the file, 0 if it only looked it up
     /// (finish_no_open), 0xff unknown.
     pub opened: u8,
-    /// Always 0.
-    pub reserved: u8,
+    /// `SIGN_*` bits: what the opener passed since the last task began, where it is probed in
+    /// nfs4_open_done's place. This byte was reserved and 0 before, see above.
+    pub signs: u8,
 }
 
 /// Names a dentry; `len` bytes of name follow it. 24 bytes.

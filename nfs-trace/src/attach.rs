@@ -2,32 +2,24 @@
 //!
 //! Everything is held by file descriptors, so it goes with this process, however that ends.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, ProgramArray, StackTraceMap},
-    programs::{KProbe, TracePoint},
+    maps::{Array, HashMap, MapData, StackTraceMap},
 };
 use aya_log::EbpfLogger;
-use nfs_trace_ebpf::{
-    config::{ABSENT, CONFIG_SIZE, Config, FILTER_DEV, FILTER_TGID, FILTER_TID},
-    probes::{EXIT, EXIT_FUNCTION, FORK, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES, Probe},
-};
+use nfs_trace_ebpf::config::{ABSENT, CONFIG_SIZE, Config, FILTER_DEV, FILTER_TGID, FILTER_TID};
 use zerocopy::IntoBytes;
 
 use crate::{
     counts,
     exit::{Exit, ExitError, status_of},
-    kernel::{Facts, layout::Layout},
+    kernel::{Facts, layout::Layout, leftovers},
     object,
     perf::Arrived,
-    refusal::refused,
-    session::ATTACHED,
+    place::{self, Placed},
     summary::KernelCounts,
     transport::{Reader, Transport},
 };
@@ -52,7 +44,7 @@ pub struct Options {
     pub buffer: u32,
     /// Take kernel stacks.
     pub stacks: bool,
-    /// Attach the rows of [`Need::Detail`] too.
+    /// Attach the rows of [`nfs_trace_ebpf::probes::Need::Detail`] too.
     pub detail: bool,
 }
 
@@ -64,7 +56,7 @@ pub struct Attached {
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// How records come to user space.
     pub transport: Transport,
-    /// Probed symbol -> [`ATTACHED`], or why not.
+    /// Probed symbol -> [`crate::session::ATTACHED`], or why not.
     pub probes: BTreeMap<String, String>,
     /// Time that the kernel took to verify and compile the programs.
     pub verify: Duration,
@@ -81,6 +73,7 @@ impl Attached {
         filters: &KernelFilters,
         options: &Options,
     ) -> anyhow::Result<Self> {
+        leftovers::remove(facts);
         let mut to_try = Transport::to_try(options.transport)?.to_vec();
         if options.stacks {
             to_try.retain(|transport| *transport == Transport::Ring);
@@ -119,17 +112,14 @@ impl Attached {
             }
             Transport::Perf => None,
         };
-        let start = Instant::now();
-        let mut probes = load_programs(&mut ebpf, facts, options.detail)?;
-        let verify = start.elapsed();
-        attach_probes(&mut ebpf, facts, options.detail, &mut probes)?;
+        let Placed { probes, verify } = place::all(&mut ebpf, facts, options.detail)?;
         // Without it, returns that are missed of threads that end then count as still running.
-        if let Err(error) = attach_exit(&mut ebpf, transport) {
+        if let Err(error) = place::exit(&mut ebpf, transport) {
             log::debug!("the ends of threads are not seen: {error:#}");
         }
         let mut config = config(facts, layout, options);
         if let Some(tid) = filters.command {
-            follow_children(&mut ebpf, facts)?;
+            place::fork(&mut ebpf, facts)?;
             config.filters |= FILTER_TID;
             insert(&mut ebpf, "TIDS", &[tid])?;
         }
@@ -213,135 +203,6 @@ fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
         fork_child_pid: facts.fork_child_pid.unwrap_or(ABSENT),
         offsets: layout.for_programs(),
     }
-}
-
-/// Loads every program that has a symbol to go to. Returns the symbols that stay without
-/// theirs, and why.
-fn load_programs(
-    ebpf: &mut Ebpf,
-    facts: &Facts,
-    detail: bool,
-) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut states = BTreeMap::new();
-    for probe in PROBES.iter().filter(|probe| probe.asked_for(detail)) {
-        let Some(symbol) = facts.resolve(probe) else {
-            states.insert(
-                probe.symbol.into(),
-                "no such function in this kernel".into(),
-            );
-            continue;
-        };
-        let loaded = kprobe(ebpf, probe.program)?
-            .load()
-            .map_err(|error| refused(&format!("the program {}", probe.program), error));
-        tolerate(probe, symbol, loaded, &mut states)?;
-    }
-    let names = kprobe(ebpf, NAMES_PROGRAM)?;
-    names
-        .load()
-        .map_err(|error| refused(&format!("the program {NAMES_PROGRAM}"), error))?;
-    let names = names.fd()?.try_clone()?;
-    let jumps = ebpf.map_mut("JUMPS").context("no map JUMPS")?;
-    ProgramArray::try_from(jumps)?
-        .set(JUMP_NAMES, &names, 0)
-        .context("failed to fill the map of jumps")?;
-    Ok(states)
-}
-
-/// Notes why a probe is not in place; an error if there is no trace without it.
-fn tolerate(
-    probe: &Probe,
-    symbol: &str,
-    done: anyhow::Result<()>,
-    states: &mut BTreeMap<String, String>,
-) -> anyhow::Result<()> {
-    let Err(error) = done else {
-        return Ok(());
-    };
-    if probe.need == Need::Required {
-        return Err(error);
-    }
-    log::debug!("{error:#}");
-    let why = format!("{error:#}");
-    let first = why.lines().next().unwrap_or_default();
-    states.insert(symbol.into(), first.trim_end_matches(':').into());
-    Ok(())
-}
-
-fn kprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut KProbe> {
-    let program = ebpf
-        .program_mut(name)
-        .with_context(|| format!("the object has no program {name}"))?;
-    Ok(program.try_into()?)
-}
-
-/// Attaches what is loaded, and says so in `states`.
-fn attach_probes(
-    ebpf: &mut Ebpf,
-    facts: &Facts,
-    detail: bool,
-    states: &mut BTreeMap<String, String>,
-) -> anyhow::Result<()> {
-    for probe in PROBES.iter().filter(|probe| probe.asked_for(detail)) {
-        let Some(symbol) = facts.resolve(probe) else {
-            continue;
-        };
-        if states.get(symbol).is_some_and(|state| state != ATTACHED) {
-            continue;
-        }
-        let attached = kprobe(ebpf, probe.program)?
-            .attach(symbol, 0)
-            .map(|_| ())
-            .map_err(|error| refused(&format!("the probe on {symbol}"), error));
-        states.insert(symbol.into(), ATTACHED.into());
-        tolerate(probe, symbol, attached, states)?;
-    }
-    Ok(())
-}
-
-/// The legacy object has it on a function: programs for tracepoints came with 4.7.
-fn attach_exit(ebpf: &mut Ebpf, transport: Transport) -> anyhow::Result<()> {
-    let (name, _) = EXIT;
-    match transport {
-        Transport::Ring => attach_tracepoint(ebpf, EXIT),
-        Transport::Perf => {
-            let program = kprobe(ebpf, name)?;
-            program
-                .load()
-                .and_then(|()| program.attach(EXIT_FUNCTION, 0).map(|_| ()))
-                .map_err(|error| refused(&format!("the probe on {EXIT_FUNCTION}"), error))
-        }
-    }
-}
-
-fn follow_children(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<()> {
-    if facts.fork_child_pid.is_none() {
-        return Err(ExitError::unavailable(
-            "cannot follow the children of a command without tracefs: \
-             run `mount -t tracefs tracefs /sys/kernel/tracing`",
-        )
-        .into());
-    }
-    attach_tracepoint(ebpf, FORK).map_err(|error| {
-        log::debug!("{error:#}");
-        ExitError::unavailable(
-            "cannot follow the children of a command: this kernel refuses BPF programs on \
-             tracepoints, which came with Linux 4.7; trace without a command, with --mount or \
-             --pid",
-        )
-        .into()
-    })
-}
-
-fn attach_tracepoint(ebpf: &mut Ebpf, (name, tracepoint): (&str, &str)) -> anyhow::Result<()> {
-    let program: &mut TracePoint = ebpf
-        .program_mut(name)
-        .with_context(|| format!("the object has no program {name}"))?
-        .try_into()?;
-    program
-        .load()
-        .and_then(|()| program.attach("sched", tracepoint).map(|_| ()))
-        .map_err(|error| refused(&format!("the program on sched:{tracepoint}"), error))
 }
 
 fn insert(ebpf: &mut Ebpf, name: &str, keys: &[u32]) -> anyhow::Result<()> {

@@ -4,6 +4,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use nfs_trace_ebpf::probes::{CACHED, Need, PROBES, Probe};
+
 use crate::{kernel::layout::Source, trace::PathWord, transport::Transport};
 
 /// Shows which path every NFSv4 open takes: served from the client's cached open
@@ -136,6 +138,9 @@ pub struct TraceArgs {
     /// How the kernel's structures are read.
     #[command(flatten)]
     pub layout: LayoutArgs,
+    /// Probes to do without.
+    #[command(flatten)]
+    pub probes: ProbeArgs,
     /// Show kernel addresses of dentries (JSON)
     #[arg(long)]
     pub raw_pointers: bool,
@@ -194,6 +199,9 @@ pub struct CheckArgs {
     /// How the kernel's structures are read.
     #[command(flatten)]
     pub layout: LayoutArgs,
+    /// Probes to do without.
+    #[command(flatten)]
+    pub probes: ProbeArgs,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
@@ -208,6 +216,9 @@ pub struct ProbesArgs {
     /// How the kernel's structures are read.
     #[command(flatten)]
     pub layout: LayoutArgs,
+    /// Probes to do without.
+    #[command(flatten)]
+    pub probes: ProbeArgs,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
@@ -226,6 +237,15 @@ pub struct LayoutArgs {
     /// Take the table from this file: `offsets` as `nfs-trace probes --format json` prints them
     #[arg(long, value_name = "FILE")]
     pub layout_table: Option<PathBuf>,
+}
+
+/// Probes to do without.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ProbeArgs {
+    /// Do without this function, as on a kernel that does not have it: what else tells the same
+    /// is used
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = withheld)]
+    pub without_probe: Vec<String>,
 }
 
 /// `nfs-trace completions`
@@ -261,6 +281,23 @@ fn time(text: &str) -> Result<Duration, String> {
     } else {
         Err("must be from 1ms to 365days".into())
     }
+}
+
+fn withheld(text: &str) -> Result<String, String> {
+    let named = |need_required: bool| {
+        PROBES
+            .iter()
+            .filter(move |probe| (probe.need == Need::Required) == need_required)
+            .flat_map(Probe::names)
+    };
+    let (_, _, event) = CACHED;
+    if named(false).chain([event]).any(|name| name == text) {
+        return Ok(text.into());
+    }
+    if named(true).any(|name| name == text) {
+        return Err("nothing can be traced without it".into());
+    }
+    Err("not a function that is probed: `nfs-trace probes` lists them".into())
 }
 
 fn buffer_size(text: &str) -> Result<u32, String> {

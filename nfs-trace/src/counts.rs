@@ -85,6 +85,7 @@ pub fn read(
     let children = read(Id::Fork as u32)?.lost;
     read(Id::Names as u32)?;
     read(Id::Exit as u32)?;
+    read(Id::Cached as u32)?;
     let mut sums = Vec::new();
     for (index, probe) in (0..).zip(PROBES) {
         if probe.asked_for(detail) {
@@ -105,8 +106,9 @@ pub fn read(
                 returned += sum.paired;
             }
         }
-        if index == Id::OpenDone as u32 {
-            counts.open_elsewhere = sum.elsewhere;
+        let counts_opens = [Id::OpenDone, Id::Encode, Id::EncodeFh].map(|id| id as u32);
+        if counts_opens.contains(&index) {
+            counts.open_elsewhere += sum.elsewhere;
         }
         if index == Id::LookupIn as u32 {
             counts.lookup_elsewhere = sum.elsewhere;

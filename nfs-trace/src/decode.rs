@@ -117,6 +117,11 @@ fn revalidate(record: abi::Revalidate, lookup: LookupFlags) -> Revalidate {
 fn open_task(record: abi::OpenTask) -> OpenTask {
     OpenTask {
         sent: record.sent,
+        delegated: match record.delegated {
+            abi::DELEGATED_NO => Some(false),
+            abi::DELEGATED_YES => Some(true),
+            _ => None,
+        },
         claim: (record.claim != abi::CLAIM_UNKNOWN).then_some(record.claim),
         replied_ns: (record.replied_ns != 0).then_some(record.replied_ns),
         ret: record.ret,
@@ -137,6 +142,8 @@ fn open(record: abi::Open) -> Open {
             1 => Some(true),
             _ => None,
         },
+        tried_cached: record.signs & abi::SIGN_TRIED_CACHED != 0,
+        cached_event: record.signs & abi::SIGN_CACHED_EVENT != 0,
     }
 }
 

@@ -96,8 +96,11 @@ pub struct Revalidate {
 /// One nfs4_run_open_task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenTask {
-    /// OPENs sent (and answered) for it.
+    /// OPENs sent (and answered) for it; 0 says nothing where that is not probed.
     pub sent: u16,
+    /// Its worker found that a delegation allows it, where that is probed; nothing if it could
+    /// not be noted.
+    pub delegated: Option<bool>,
     /// enum open_claim_type4, if it could be read.
     pub claim: Option<u8>,
     /// When the last reply was handled.
@@ -125,6 +128,11 @@ pub struct Open {
     pub stateid_updates: u8,
     /// nfs_atomic_open: it opened the file (`false`: it only looked it up).
     pub opened: Option<bool>,
+    /// Since the last task began nfs4_try_open_cached was called; `false` says nothing where it
+    /// is not probed.
+    pub tried_cached: bool,
+    /// Since then the tracepoint nfs4_cached_open was passed; the same holds.
+    pub cached_event: bool,
 }
 
 /// What one record tells.

@@ -35,6 +35,7 @@ pub mod object;
 pub mod order;
 pub mod perf;
 pub mod pipeline;
+pub mod place;
 pub mod poll;
 pub mod probes;
 pub mod refusal;

@@ -10,7 +10,7 @@ use crate::{
     row::Row,
     session::Session,
     summary::{KernelCounts, Summary},
-    trace::{OpenPath, Tracer},
+    trace::{OpenPath, Signals, Tracer},
 };
 
 /// What only a live trace can ask.
@@ -48,6 +48,7 @@ pub struct Show {
 /// The stages in a row.
 pub struct Pipeline {
     session: Session,
+    signals: Signals,
     tracer: Tracer,
     show: Show,
     render: Box<dyn Render>,
@@ -62,13 +63,15 @@ impl Pipeline {
     pub fn start(session: Session, show: Show, mut render: Box<dyn Render>) -> io::Result<Self> {
         render.start(&session)?;
         render.flush()?;
-        let tracer = Tracer::new(session.signals(), session.armed_ns);
+        let signals = session.signals();
+        let tracer = Tracer::new(signals, session.armed_ns);
         Ok(Self {
             session,
+            signals,
             tracer,
             show,
             render,
-            summary: Summary::default(),
+            summary: Summary::new(signals),
         })
     }
 
@@ -132,7 +135,7 @@ impl Pipeline {
             self.session.mounts = mounts;
         }
         let stack = path.stack.and_then(|id| around.stack(id));
-        let mut row = Row::new(path, &self.session, stack);
+        let mut row = Row::new(path, &self.session, self.signals, stack);
         if self.show.raw_pointers {
             row.dentry_pointer = Some(format!("{:?}", path.dentry));
         }

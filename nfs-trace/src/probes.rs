@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use nfs_trace_ebpf::probes::{At, Need, PROBES};
+use nfs_trace_ebpf::probes::{At, CACHED, Need, PROBES, Probe};
 use serde::Serialize;
 
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
         table,
     },
     names::escape,
+    place,
+    session::ATTACHED,
     transport::Transport,
 };
 
@@ -51,10 +53,12 @@ struct ProbeReport {
     at: &'static str,
     need: &'static str,
     tells: &'static str,
-    /// The symbol that would be probed; null if there is none.
-    found: Option<&'static str>,
+    /// The symbols that would be probed.
+    found: Vec<String>,
     /// The module it was found in, as the kernel says; null if built in or not found.
     found_in: Option<String>,
+    /// It would be attached.
+    used: bool,
 }
 
 /// Prints the report.
@@ -62,7 +66,7 @@ struct ProbeReport {
 /// # Errors
 /// Wrong usage, or if it cannot be written.
 pub fn run(args: &ProbesArgs) -> anyhow::Result<Exit> {
-    let facts = Facts::gather();
+    let facts = Facts::gather().without(&args.probes.without_probe);
     let layout = calibrate::layout(&args.layout, &facts)?;
     let problems = problems(&facts);
     let report = Report {
@@ -82,30 +86,7 @@ pub fn run(args: &ProbesArgs) -> anyhow::Result<Exit> {
             .unwrap_or_else(|| facts.revalidate_dentry_arg()),
         lookup_flags: facts.lookup_flags,
         lookup_flags_source: facts.lookup_flags_source,
-        probes: PROBES
-            .iter()
-            .map(|probe| {
-                let found = facts.resolve(probe);
-                ProbeReport {
-                    symbol: probe.symbol,
-                    module: probe.module,
-                    at: match probe.at {
-                        At::Entry => "entry",
-                        At::Return => "return",
-                    },
-                    need: match probe.need {
-                        Need::Required => "required",
-                        Need::Helpful => "helpful",
-                        Need::Detail => "detail",
-                    },
-                    tells: probe.tells,
-                    found,
-                    found_in: found
-                        .and_then(|symbol| facts.symbols.get(symbol))
-                        .and_then(|symbol| symbol.module.clone()),
-                }
-            })
-            .collect(),
+        probes: all(&facts),
         problems,
     };
     let exit = if report.can_trace {
@@ -125,6 +106,60 @@ pub fn run(args: &ProbesArgs) -> anyhow::Result<Exit> {
             Err(error).context("failed to write to stdout")
         }
         _ => Ok(exit),
+    }
+}
+
+/// Every row, and which of them would be attached if the kernel refuses none.
+fn all(facts: &Facts) -> Vec<ProbeReport> {
+    let mut states = BTreeMap::new();
+    let mut rows: Vec<ProbeReport> = PROBES
+        .iter()
+        .enumerate()
+        .map(|(id, probe)| {
+            let found = facts.resolve(probe);
+            let used = !found.is_empty() && place::needed(id, probe, &states);
+            if used {
+                states.extend(found.iter().map(|name| ((*name).into(), ATTACHED.into())));
+            }
+            row(facts, probe, &found, used)
+        })
+        .collect();
+    let (_, category, event) = CACHED;
+    let found = facts.has_event(category, event);
+    rows.push(ProbeReport {
+        symbol: event,
+        module: "nfsv4",
+        at: "tracepoint",
+        need: "instead",
+        tells: "for nfs4_open_done and update_open_stateid (it holds the module)",
+        found: found.then(|| event.to_owned()).into_iter().collect(),
+        found_in: None,
+        used: found && place::event_needed(&states),
+    });
+    rows
+}
+
+fn row(facts: &Facts, probe: &Probe, found: &[&str], used: bool) -> ProbeReport {
+    ProbeReport {
+        symbol: probe.symbol,
+        module: probe.module,
+        at: match probe.at {
+            At::Entry => "entry",
+            At::Return => "return",
+        },
+        need: match probe.need {
+            Need::Required => "required",
+            Need::Helpful => "helpful",
+            Need::Instead => "instead",
+            Need::Detail => "detail",
+        },
+        tells: probe.tells,
+        found: found.iter().map(|&name| name.to_owned()).collect(),
+        found_in: found
+            .first()
+            .and_then(|name| facts.symbols.get(name))
+            .and_then(|symbol| symbol.module.clone()),
+        used,
     }
 }
 
@@ -156,19 +191,25 @@ fn text(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)?;
     writeln!(
         out,
-        "{:24} {:7} {:7} {:9} {:9} TELLS",
+        "{:24} {:7} {:10} {:9} {:9} TELLS",
         "FUNCTION", "MODULE", "AT", "NEED", "STATE"
     )?;
     for probe in &report.probes {
-        let state = if probe.found.is_some() {
-            "found"
-        } else {
-            "MISSING"
+        let state = match (probe.found.is_empty(), probe.used) {
+            (false, true) => "found",
+            // Nothing better is missing.
+            (_, false) if probe.need == "instead" => "spare",
+            _ => "MISSING",
         };
+        let found = probe.found.join(" ");
         writeln!(
             out,
-            "{:24} {:7} {:7} {:9} {state:9} {}",
-            probe.found.unwrap_or(probe.symbol),
+            "{:24} {:7} {:10} {:9} {state:9} {}",
+            if found.is_empty() {
+                probe.symbol
+            } else {
+                &found
+            },
             probe.module,
             probe.at,
             probe.need,

@@ -6,16 +6,16 @@ use serde::Serialize;
 use crate::{
     names::{claim_name, errno_name, escape, open_flags},
     session::Session,
-    trace::{Gap, NameCheck, OpenPath, PathWord, Step, StepKind},
+    trace::{Gap, NameCheck, OpenPath, PathWord, Signals, Step, StepKind},
 };
 
-/// RPCs of one path.
+/// RPCs of one path; nothing where the probes in place do not count them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Rpcs {
     /// OPENs.
-    pub open: u32,
+    pub open: Option<u32>,
     /// LOOKUPs.
-    pub lookup: u32,
+    pub lookup: Option<u32>,
 }
 
 /// One open path; the fields are those of the JSON line of type `open`.
@@ -89,7 +89,7 @@ pub struct StepRow {
     /// Claim of an OPEN.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<&'static str>,
-    /// Replies to an OPEN: 0 means that none was sent.
+    /// Replies to an OPEN: 0 means that none was sent. Nothing where that is not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent: Option<u16>,
     /// What the function returned.
@@ -99,9 +99,15 @@ pub struct StepRow {
 }
 
 impl Row {
-    /// Shows a path to the world. `stack` holds its symbolised kernel stack.
+    /// Shows a path to the world. `signals`: those of the session. `stack` holds its symbolised
+    /// kernel stack.
     #[must_use]
-    pub fn new(path: &OpenPath, session: &Session, stack: Option<Vec<String>>) -> Self {
+    pub fn new(
+        path: &OpenPath,
+        session: &Session,
+        signals: Signals,
+        stack: Option<Vec<String>>,
+    ) -> Self {
         let mount = session.mount(path.dev);
         let wall = i128::from(path.start_ns) + i128::from(session.clock_offset_ns);
         Self {
@@ -123,14 +129,18 @@ impl Row {
             claim: path.claim.and_then(claim_name),
             stale_retries: path.stale_retries,
             rpcs: Rpcs {
-                open: path.opens,
-                lookup: path.lookups,
+                open: signals.sent.counts().then_some(path.opens),
+                lookup: signals.lookups.then_some(path.lookups),
             },
             result: path.result,
             latency_ns: path.end_ns.saturating_sub(path.start_ns),
             complete: path.complete(),
             gaps: path.gaps.clone(),
-            steps: path.steps.iter().map(|step| step_row(step, path)).collect(),
+            steps: path
+                .steps
+                .iter()
+                .map(|step| step_row(step, path, signals))
+                .collect(),
             stack,
         }
     }
@@ -147,7 +157,7 @@ impl Row {
     }
 }
 
-fn step_row(step: &Step, path: &OpenPath) -> StepRow {
+fn step_row(step: &Step, path: &OpenPath, signals: Signals) -> StepRow {
     use crate::event::{DentryKind, Walk};
     let mut row = StepRow {
         step: "",
@@ -188,9 +198,10 @@ fn step_row(step: &Step, path: &OpenPath) -> StepRow {
         StepKind::OpenTask(task) => {
             row.step = "OPEN";
             row.claim = task.claim.and_then(claim_name);
-            row.sent = Some(task.sent);
+            row.sent = signals.sent.counts().then_some(task.sent);
             row.ret = task.ret;
             row.meaning = match task.sent {
+                _ if row.sent.is_none() => outcome(task.ret),
                 0 if task.ret < 0 => format!("not sent: {}", errno_name(task.ret)),
                 0 => "not sent".into(),
                 1 => outcome(task.ret),

@@ -86,7 +86,7 @@ enum Ending {
 
 async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
-    let facts = Facts::gather();
+    let facts = Facts::gather().without(&args.probes.without_probe);
     let problems = preflight::problems(&facts);
     if !problems.is_empty() {
         let lines: Vec<String> = problems

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     row::{Row, Rpcs},
-    trace::{NameCheck, PathWord},
+    trace::{NameCheck, PathWord, Signals},
 };
 
 /// What the kernel side counted; all zero in a replay without counters.
@@ -45,8 +45,9 @@ pub struct ProgramCounts {
 }
 
 /// Counts over all rows that were shown, and what is missing.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Summary {
+    signals: Signals,
     opens: u64,
     by_open_path: BTreeMap<PathWord, u64>,
     by_name_check: BTreeMap<NameCheck, u64>,
@@ -97,17 +98,18 @@ pub struct End {
     pub programs: BTreeMap<&'static str, ProgramCounts>,
 }
 
-/// RPC totals: in + elsewhere is what /proc/self/mountstats counts.
+/// RPC totals: in + elsewhere is what /proc/self/mountstats counts. Nothing where the probes in
+/// place do not count them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EndRpcs {
     /// OPENs in the rows.
-    pub open: u64,
+    pub open: Option<u64>,
     /// LOOKUPs in the rows.
-    pub lookup: u64,
+    pub lookup: Option<u64>,
     /// OPENs outside them.
-    pub open_elsewhere: u64,
+    pub open_elsewhere: Option<u64>,
     /// LOOKUPs outside them.
-    pub lookup_elsewhere: u64,
+    pub lookup_elsewhere: Option<u64>,
 }
 
 /// Everything that was lost.
@@ -155,6 +157,26 @@ impl Lost {
 }
 
 impl Summary {
+    /// Of nothing yet. `signals`: what the probes in place can count.
+    #[must_use]
+    pub fn new(signals: Signals) -> Self {
+        Self {
+            signals,
+            opens: 0,
+            by_open_path: BTreeMap::new(),
+            by_name_check: BTreeMap::new(),
+            stale_retries: 0,
+            incomplete: 0,
+            hidden: 0,
+            rpcs: (0, 0),
+            hidden_rpcs: (0, 0),
+            events: 0,
+            undecodable: 0,
+            outside_paths: (0, 0),
+            kernel: KernelCounts::default(),
+        }
+    }
+
     /// Counts a row that is shown.
     pub fn show(&mut self, row: &Row) {
         self.opens += 1;
@@ -181,6 +203,8 @@ impl Summary {
     #[must_use]
     pub fn end(&self) -> End {
         let kernel = &self.kernel;
+        let opens = |n| self.signals.sent.counts().then_some(n);
+        let lookups = |n| self.signals.lookups.then_some(n);
         End {
             opens: self.opens,
             by_open_path: PathWord::ALL
@@ -192,12 +216,14 @@ impl Summary {
             incomplete: self.incomplete,
             hidden: self.hidden,
             rpcs: EndRpcs {
-                open: self.rpcs.0,
-                lookup: self.rpcs.1,
-                open_elsewhere: kernel.open_elsewhere + self.outside_paths.0 + self.hidden_rpcs.0,
-                lookup_elsewhere: kernel.lookup_elsewhere
-                    + self.outside_paths.1
-                    + self.hidden_rpcs.1,
+                open: opens(self.rpcs.0),
+                lookup: lookups(self.rpcs.1),
+                open_elsewhere: opens(
+                    kernel.open_elsewhere + self.outside_paths.0 + self.hidden_rpcs.0,
+                ),
+                lookup_elsewhere: lookups(
+                    kernel.lookup_elsewhere + self.outside_paths.1 + self.hidden_rpcs.1,
+                ),
             },
             events: self.events,
             running_at_start: kernel.running_at_start,
@@ -210,6 +236,6 @@ impl Summary {
 }
 
 fn add(total: &mut (u64, u64), rpcs: Rpcs) {
-    total.0 += u64::from(rpcs.open);
-    total.1 += u64::from(rpcs.lookup);
+    total.0 += u64::from(rpcs.open.unwrap_or(0));
+    total.1 += u64::from(rpcs.lookup.unwrap_or(0));
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use nfs_trace_ebpf::probes::{At, EXIT, FORK, LAYOUT_PROGRAM, NAMES_PROGRAM, PROBES};
+use nfs_trace_ebpf::probes::{At, CACHED, EXIT, FORK, LAYOUT_PROGRAM, NAMES_PROGRAM, PROBES};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SymbolKind};
 
 /// The one for the ring buffer, and the legacy one.
@@ -45,6 +45,7 @@ fn every_row_has_its_program_and_every_program_its_row() {
             .collect();
         in_table.insert(row(NAMES_PROGRAM, "kprobe"));
         in_table.insert(row(FORK.0, "tracepoint"));
+        in_table.insert(row(CACHED.0, "tracepoint"));
         if legacy {
             in_table.extend([EXIT.0, LAYOUT_PROGRAM].map(|name| row(name, "kprobe")));
         } else {

@@ -23,6 +23,7 @@
 mod calibrate;
 mod children;
 mod emit;
+mod instead;
 mod kread;
 #[cfg(feature = "legacy")]
 mod legacy;

@@ -100,6 +100,7 @@ fn begin(
     enter(id, thread, call);
     thread.tasks = 0;
     thread.stateid_updates = 0;
+    thread.signs = 0;
     thread.lookups = 0;
     thread.dev = dev;
     thread.stack_id = -1;
@@ -158,7 +159,7 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
         tasks: thread.tasks,
         stateid_updates: thread.stateid_updates,
         opened,
-        reserved: 0,
+        signs: thread.signs,
     };
     let kind = if call == ATOMIC_OPEN {
         RecordKind::AtomicOpen

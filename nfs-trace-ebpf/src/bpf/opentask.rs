@@ -4,6 +4,9 @@
 //! really goes out, an rpciod worker calls nfs4_open_done with the same pointer as
 //! its calldata. So an entry of OPENS that no worker has touched when the opener
 //! comes back means: nothing was sent. Exact under any concurrency.
+//!
+//! Where nfs4_open_done or update_open_stateid cannot be probed, other functions that the
+//! same OPEN passes stand in for them, see `instead`.
 
 use core::hint::black_box;
 
@@ -33,8 +36,33 @@ pub(crate) struct InFlight {
     replied_ns: u64,
     /// Replies so far.
     sent: u64,
+    /// One of `DELEGATED_*`.
+    delegated: u64,
     /// The opener's tid: once freed, the address may become another thread's.
     opener: u64,
+}
+
+/// The OPEN of this nfs4_opendata, if an opener waits for it.
+#[inline(always)]
+pub(crate) fn in_flight(opendata: u64) -> Option<&'static mut InFlight> {
+    let in_flight = OPENS.get_ptr_mut(opendata)?;
+    // SAFETY: an nfs4_opendata has one RPC task, so one worker at a time writes, and
+    // the opener reads only after the task has ended.
+    Some(unsafe { &mut *in_flight })
+}
+
+impl InFlight {
+    /// It went to the server, once more.
+    #[inline(always)]
+    pub(crate) fn sent(&mut self) {
+        self.sent += 1;
+    }
+
+    /// `word`: one of `DELEGATED_*`.
+    #[inline(always)]
+    pub(crate) fn delegated(&mut self, word: u8) {
+        self.delegated = u64::from(word);
+    }
 }
 
 /// Gives up the OPEN of a call that ended unseen.
@@ -65,6 +93,7 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
     let in_flight = InFlight {
         replied_ns: zero,
         sent: zero,
+        delegated: zero,
         opener: u64::from(tid()),
     };
     if OPENS.insert(opendata, in_flight, 0).is_err() {
@@ -81,6 +110,7 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
     thread.active |= OPEN_TASK;
     thread.tasks = thread.tasks.saturating_add(1);
     thread.stateid_updates = 0;
+    thread.signs = 0;
     thread.task_opendata = opendata;
     thread.claim = claim(config, opendata, thread.open_dentry).unwrap_or(CLAIM_UNKNOWN);
     thread.task_start = now();
@@ -114,15 +144,12 @@ fn try_done(ctx: &ProbeContext) -> Option<()> {
     armed()?;
     count(Id::OpenDone, |counters| counters.hits += 1);
     let opendata: u64 = ctx.arg(1)?;
-    let Some(in_flight) = OPENS.get_ptr_mut(opendata) else {
+    let Some(in_flight) = in_flight(opendata) else {
         count(Id::OpenDone, |counters| counters.elsewhere += 1);
         return None;
     };
-    // SAFETY: an nfs4_opendata has one RPC task, so one worker at a time writes, and
-    // the opener reads only after the task has ended.
-    let in_flight = unsafe { &mut *in_flight };
     in_flight.replied_ns = now();
-    in_flight.sent += 1;
+    in_flight.sent();
     Some(())
 }
 
@@ -140,12 +167,12 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
     thread.active &= !OPEN_TASK;
     let opendata = thread.task_opendata;
     // SAFETY: the value is copied before anything else can remove it.
-    let (sent, replied_ns) = match unsafe { OPENS.get(opendata) } {
-        Some(in_flight) => (in_flight.sent, in_flight.replied_ns),
+    let (sent, replied_ns, delegated) = match unsafe { OPENS.get(opendata) } {
+        Some(in_flight) => (in_flight.sent, in_flight.replied_ns, in_flight.delegated),
         // Something took it away: nothing is known, which is not the same as not sent.
         None => {
             thread.flags |= FLAG_UNJOINED;
-            (0, 0)
+            (0, 0, 0)
         }
     };
     let _ = OPENS.remove(opendata);
@@ -155,7 +182,7 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
         ret: ctx.ret(),
         sent: sent as u16,
         claim: thread.claim,
-        reserved: 0,
+        delegated: delegated as u8,
     };
     let start = thread.task_start;
     emit(

@@ -65,6 +65,8 @@ pub(crate) struct Thread {
     pub(crate) stateid_updates: u8,
     pub(crate) claim: u8,
     pub(crate) inode_checks: u8,
+    /// `SIGN_*` since the last OPEN task began.
+    pub(crate) signs: u8,
 }
 
 /// The tid of the thread that runs this program.

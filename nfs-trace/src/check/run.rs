@@ -109,7 +109,7 @@ fn write(report: &Report, format: Format) -> io::Result<()> {
 
 async fn check(args: &CheckArgs) -> anyhow::Result<Report> {
     let started = Instant::now();
-    let facts = Facts::gather();
+    let facts = Facts::gather().without(&args.probes.without_probe);
     let os = fs::read_to_string("/etc/os-release")
         .map_or_else(|_| Os::default(), |text| Os::parse(&text));
     let build = rustix::system::uname()

@@ -146,7 +146,7 @@ fn unknown_values_become_none() {
         tasks: 1,
         stateid_updates: 0,
         opened: 0xff,
-        reserved: 0,
+        signs: 0,
     };
     bytes.extend_from_slice(payload.as_bytes());
     match decode(&bytes, LookupFlags::BEFORE_6_15).unwrap().fact {

@@ -4,6 +4,7 @@
 pub mod btf;
 pub mod candidates;
 pub mod layout;
+pub mod leftovers;
 pub mod lookup_flags;
 pub mod preflight;
 pub mod symbols;
@@ -14,9 +15,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nfs_trace_ebpf::probes::{PROBES, Probe};
+use nfs_trace_ebpf::probes::{Other, PROBES, Probe};
 
 use self::{lookup_flags::LookupFlags, symbols::Symbols};
+
+/// How kprobes are attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kprobes {
+    /// Through the perf PMU (e12f03d7031a, 4.17).
+    Pmu,
+    /// Through kprobe_events of tracefs, before there was the PMU.
+    Tracefs,
+    /// There are none, or tracefs is not mounted.
+    None,
+}
 
 /// Everything that is asked of the machine before anything is loaded.
 #[derive(Debug, Clone)]
@@ -27,14 +39,16 @@ pub struct Facts {
     pub capabilities: Option<u64>,
     /// Kernel lockdown in force: `none`, `integrity`, `confidentiality`.
     pub lockdown: Option<String>,
-    /// Kprobes can be attached: the perf PMU (4.17 and later) is there.
-    pub kprobe_pmu: bool,
+    /// How kprobes are attached.
+    pub kprobes: Kprobes,
     /// Where tracefs is mounted.
     pub tracefs: Option<PathBuf>,
     /// Of the table of probes and of [`symbols::TELLING`], the functions that this kernel has.
     pub symbols: Symbols,
     /// LOOKUP_* numbers.
     pub lookup_flags: LookupFlags,
+    /// Names of [`PROBES`], and of [`nfs_trace_ebpf::probes::CACHED`], that are to be taken as not there.
+    pub withheld: Vec<String>,
     /// Where those come from.
     pub lookup_flags_source: &'static str,
     /// Offset of child_pid in sched:sched_process_fork.
@@ -63,12 +77,21 @@ impl Facts {
                 || (LookupFlags::from_release(version(&release)), "release"),
                 |flags| (flags, "tracepoint format"),
             );
-        let symbols = Symbols::read(|name| {
-            PROBES
-                .iter()
-                .any(|probe| probe.symbol == name || probe.fallbacks.contains(&name))
-                || symbols::is_telling(name)
+        let symbols = Symbols::read(|symbol| {
+            let made_of = |name| symbols::is_made_of(symbol, name);
+            PROBES.iter().flat_map(Probe::names).any(made_of) || symbols::is_telling(symbol)
         });
+        let kprobes = if version(&release) < (4, 17) {
+            let events = tracefs.as_ref().map(|path| path.join("kprobe_events"));
+            match events {
+                Some(events) if events.exists() => Kprobes::Tracefs,
+                _ => Kprobes::None,
+            }
+        } else if Path::new("/sys/bus/event_source/devices/kprobe/type").exists() {
+            Kprobes::Pmu
+        } else {
+            Kprobes::None
+        };
         Self {
             capabilities: fs::read_to_string("/proc/self/status")
                 .ok()
@@ -76,24 +99,48 @@ impl Facts {
             lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
                 .ok()
                 .and_then(|text| chosen(&text)),
-            kprobe_pmu: Path::new("/sys/bus/event_source/devices/kprobe/type").exists(),
+            kprobes,
             symbols: symbols.unwrap_or_default(),
             lookup_flags,
             lookup_flags_source,
             fork_child_pid: format("sched/sched_process_fork")
                 .and_then(|text| field_offset(&text, "child_pid")),
+            withheld: Vec::new(),
             tracefs,
             release,
         }
     }
 
-    /// The symbol to probe for a row of the table: its own, or the first fallback
-    /// that is there.
+    /// The same machine without these probes.
     #[must_use]
-    pub fn resolve(&self, probe: &Probe) -> Option<&'static str> {
-        std::iter::once(probe.symbol)
-            .chain(probe.fallbacks.iter().copied())
-            .find(|symbol| self.symbols.get(symbol).is_some())
+    pub fn without(self, withheld: &[String]) -> Self {
+        let withheld = withheld.to_vec();
+        Self { withheld, ..self }
+    }
+
+    /// The symbols to probe for a row of the table: its own function's, or those of the first
+    /// of the others that is there. Several where the compiler has made clones of it.
+    #[must_use]
+    pub fn resolve(&self, probe: &Probe) -> Vec<&str> {
+        let own = Other {
+            symbol: probe.symbol,
+            before: None,
+        };
+        std::iter::once(&own)
+            .chain(probe.others)
+            .filter(|other| other.before.is_none_or(|before| self.version() < before))
+            .filter(|other| !self.withheld.iter().any(|name| name == other.symbol))
+            .map(|other| self.symbols.as_good_as(other.symbol, probe.takes))
+            .find(|symbols| !symbols.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// Whether there is a tracepoint of this category and name, and it is not withheld.
+    #[must_use]
+    pub fn has_event(&self, category: &str, name: &str) -> bool {
+        let events = self.tracefs.as_ref().map(|path| path.join("events"));
+        !self.withheld.iter().any(|it| it == name)
+            && events.is_some_and(|path| path.join(category).join(name).join("id").exists())
     }
 
     /// Position of the dentry in nfs4_lookup_revalidate's arguments by release, for

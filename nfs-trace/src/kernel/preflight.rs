@@ -3,7 +3,7 @@
 use nfs_trace_ebpf::probes::{Need, PROBES};
 use serde::Serialize;
 
-use super::Facts;
+use super::{Facts, Kprobes};
 
 /// CAP_* numbers (include/uapi/linux/capability.h).
 const CAP_SYS_ADMIN: u64 = 1 << 21;
@@ -42,15 +42,23 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
             "boot without lockdown=confidentiality",
         );
     }
-    if !facts.kprobe_pmu {
-        problem(
-            "this kernel offers no kprobes (no /sys/bus/event_source/devices/kprobe)".into(),
-            "use a kernel of 4.17 or later built with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
-        );
+    if facts.kprobes == Kprobes::None {
+        if facts.version() < (4, 17) && facts.tracefs.is_none() {
+            problem(
+                "before Linux 4.17 kprobes are reached through tracefs, which is not mounted"
+                    .into(),
+                "run `mount -t debugfs debugfs /sys/kernel/debug`, which brings tracefs along",
+            );
+        } else {
+            problem(
+                "this kernel offers no kprobes".into(),
+                "use a kernel built with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
+            );
+        }
     }
     let missing: Vec<_> = PROBES
         .iter()
-        .filter(|probe| probe.need == Need::Required && facts.resolve(probe).is_none())
+        .filter(|probe| probe.need == Need::Required && facts.resolve(probe).is_empty())
         .collect();
     let all_of = |module| PROBES.iter().filter(|probe| probe.module == module).count();
     let gone: Vec<&str> = ["nfs", "nfsv4"]
@@ -59,7 +67,7 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
             // None of the module's functions is there, needed or not.
             let absent = PROBES
                 .iter()
-                .filter(|probe| probe.module == *module && facts.resolve(probe).is_none());
+                .filter(|probe| probe.module == *module && facts.resolve(probe).is_empty());
             absent.count() == all_of(*module)
         })
         .collect();
@@ -106,7 +114,8 @@ mod tests {
             release: "6.1.0".into(),
             capabilities: Some(CAP_SYS_ADMIN),
             lockdown: Some("none".into()),
-            kprobe_pmu: true,
+            kprobes: Kprobes::Pmu,
+            withheld: Vec::new(),
             tracefs: None,
             symbols: kallsyms(|_| false),
             lookup_flags: LookupFlags::BEFORE_6_15,
@@ -144,7 +153,7 @@ mod tests {
         assert!(what(&Facts { lockdown, ..able() }).contains("lockdown"));
         assert!(
             what(&Facts {
-                kprobe_pmu: false,
+                kprobes: Kprobes::None,
                 ..able()
             })
             .contains("no kprobes")
@@ -157,10 +166,19 @@ mod tests {
             })
             .contains("(module nfs, nfsv4)")
         );
-        let symbols = kallsyms(|name| name == "nfs4_open_done");
+        let symbols = kallsyms(|name| name == "nfs4_run_open_task");
         assert_eq!(
             what(&Facts { symbols, ..able() }),
-            "this kernel has no function nfs4_open_done"
+            "this kernel has no function nfs4_run_open_task"
+        );
+        let (release, kprobes) = ("4.14.67".into(), Kprobes::None);
+        assert!(
+            what(&Facts {
+                release,
+                kprobes,
+                ..able()
+            })
+            .contains("tracefs, which is not mounted")
         );
     }
 
@@ -181,10 +199,10 @@ mod tests {
     }
 
     #[test]
-    fn a_fallback_symbol_is_enough() {
+    fn another_function_is_enough_where_it_tells_the_same() {
         let text: String = PROBES
             .iter()
-            .map(|probe| probe.fallbacks.first().unwrap_or(&probe.symbol))
+            .map(|probe| probe.names().last().unwrap_or(probe.symbol))
             .map(|symbol| format!("ffffffffc0000000 t {symbol}\t[nfsv4]\n"))
             .collect();
         let facts = Facts {
@@ -196,6 +214,18 @@ mod tests {
             .iter()
             .find(|probe| probe.symbol == "_nfs4_proc_lookup")
             .unwrap();
-        assert_eq!(facts.resolve(lookup), Some("nfs4_proc_lookup"));
+        assert_eq!(facts.resolve(lookup), ["nfs4_proc_lookup"]);
+        let verifier = PROBES
+            .iter()
+            .find(|probe| probe.symbol == "nfs_set_verifier")
+            .unwrap();
+        assert_eq!(facts.resolve(verifier), [""; 0], "6.1 asks otherwise");
+        let facts = Facts {
+            release: "4.14.67".into(),
+            ..facts
+        };
+        assert_eq!(facts.resolve(verifier), ["nfs4_have_delegation"]);
+        let facts = facts.without(&["nfs4_have_delegation".into()]);
+        assert_eq!(facts.resolve(verifier), [""; 0], "withheld");
     }
 }

@@ -3,6 +3,8 @@
 
 use std::{collections::HashMap, fs, io};
 
+use nfs_trace_ebpf::probes::Takes;
+
 /// Functions that are never probed, and whose being there tells which fixes a kernel has.
 /// All came with 5ceb9d7fdaaf and c7944ebb9ce9 (4.20, fs/nfs/dir.c).
 pub const TELLING: &[&str] = &["nfs_lookup_revalidate_dentry", "nfs4_do_lookup_revalidate"];
@@ -66,6 +68,22 @@ impl Symbols {
             .min_by_key(|symbol| (symbol.len(), *symbol))
     }
 
+    /// The symbols that do what the function of this name does, in order: its own, and those of
+    /// clones. Of several, each is what some of its callers call.
+    #[must_use]
+    pub fn as_good_as(&self, name: &str, takes: Takes) -> Vec<&str> {
+        let names = self.found.keys().map(String::as_str);
+        let mut symbols: Vec<_> = names
+            .filter(|symbol| {
+                symbol
+                    .strip_prefix(name)
+                    .is_some_and(|suffix| is_whole(suffix, takes))
+            })
+            .collect();
+        symbols.sort_unstable();
+        symbols
+    }
+
     /// Whether there was any function, wanted or not. If not, kallsyms tells nothing.
     #[must_use]
     pub fn readable(&self) -> bool {
@@ -80,6 +98,20 @@ pub fn is_made_of(symbol: &str, name: &str) -> bool {
     symbol
         .strip_prefix(name)
         .is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('.'))
+}
+
+/// Whether a compiler's suffix leaves the function whole. `.part.0` and `.cold` are pieces of
+/// it; `.isra.0` and `.constprop.0` are clones with other arguments; `.llvm.123` (a static
+/// function of a kernel built with LTO) is the function.
+fn is_whole(suffix: &str, takes: Takes) -> bool {
+    let mut words = suffix.split('.').skip(1);
+    suffix.is_empty()
+        || suffix.starts_with('.')
+            && words.all(|word| match word {
+                "isra" | "constprop" => takes == Takes::Calls,
+                "llvm" => true,
+                number => !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit()),
+            })
 }
 
 /// `ffffffffc0a01230 t nfs4_file_open\t[nfsv4]`; functions only.
@@ -177,6 +209,33 @@ mod tests {
         let cold = Symbols::parse(TEXT, |name| name.ends_with(".cold"));
         assert_eq!(cold.made_of("nfs4_file_open"), Some("nfs4_file_open.cold"));
         assert_eq!(symbols.made_of("nfs4_file"), None);
+    }
+
+    #[test]
+    fn clones_are_as_good_where_arguments_do_not_matter() {
+        let text: String = [
+            "f",
+            "f.isra.0",
+            "f.constprop.3.isra.0",
+            "f.part.0",
+            "f.isra.0.cold",
+            "f.llvm.123",
+            "f.",
+            "f.isra.",
+            "ff",
+        ]
+        .map(|name| format!("ffffffffc0000000 t {name}\t[nfs]\n"))
+        .concat();
+        let symbols = Symbols::parse(&text, |_| true);
+        assert_eq!(
+            symbols.as_good_as("f", Takes::Calls),
+            ["f", "f.constprop.3.isra.0", "f.isra.0", "f.llvm.123"]
+        );
+        assert_eq!(
+            symbols.as_good_as("f", Takes::Arguments),
+            ["f", "f.llvm.123"]
+        );
+        assert_eq!(symbols.as_good_as("g", Takes::Calls), [""; 0]);
     }
 
     #[test]

@@ -33,8 +33,16 @@ struct Start<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     layout_why: &'a str,
     probes: &'a BTreeMap<String, String>,
+    told_by: ToldBy,
     mounts: &'a [Mount],
     startup_ms: StartupMs,
+}
+
+/// Which function tells what, of several that could.
+#[derive(Serialize)]
+struct ToldBy {
+    sent: Option<&'static str>,
+    delegated: Option<&'static str>,
 }
 
 /// Writes to anything; buffering is the writer's.
@@ -68,6 +76,7 @@ impl<W: Write> Render for Json<W> {
             startup_ms,
             ..
         } = session;
+        let signals = session.signals();
         self.line(&Line::Start(Start {
             version,
             abi_version: *abi_version,
@@ -76,6 +85,10 @@ impl<W: Write> Render for Json<W> {
             layout,
             layout_why,
             probes,
+            told_by: ToldBy {
+                sent: signals.sent.symbol(),
+                delegated: signals.delegated.symbol(),
+            },
             mounts,
             startup_ms: *startup_ms,
         }))

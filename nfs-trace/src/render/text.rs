@@ -14,7 +14,7 @@ use crate::{
     row::{Row, StepRow},
     session::{ATTACHED, Session},
     summary::Summary,
-    trace::{Gap, PathWord},
+    trace::{Delegated, Gap, PathWord, Sent, Signals},
 };
 
 /// Columns of everything but the path, and the spaces between.
@@ -117,7 +117,7 @@ impl<W: Write, N: Write> Render for Text<W, N> {
             .collect();
         writeln!(
             self.notes,
-            "nfs-trace {}: kernel {}, {} functions probed, transport {}, names from {}{}, armed after {} ms{}",
+            "nfs-trace {}: kernel {}, {} functions probed, transport {}, names from {}{}, armed after {} ms{}{}",
             session.version,
             session.kernel,
             session.probes.len() - missing.len(),
@@ -133,6 +133,7 @@ impl<W: Write, N: Write> Render for Text<W, N> {
             } else {
                 format!(", without {}", missing.join(", "))
             },
+            instead(session.signals()),
         )?;
         writeln!(
             self.out,
@@ -182,6 +183,24 @@ impl<W: Write, N: Write> Render for Text<W, N> {
         self.out.flush()?;
         self.notes.flush()
     }
+}
+
+/// What is used where the best signals are missing.
+fn instead(signals: Signals) -> String {
+    let mut text = String::new();
+    let mut note = |what: &str, best: bool, symbol: Option<&str>| {
+        if !best {
+            let symbol = symbol.unwrap_or("nothing");
+            let _ = write!(text, ", {what} told by {symbol}");
+        }
+    };
+    let Signals {
+        sent, delegated, ..
+    } = signals;
+    note("OPENs", sent == Sent::OpenDone, sent.symbol());
+    let best = delegated == Delegated::StateidUpdate;
+    note("delegated opens", best, delegated.symbol());
+    text
 }
 
 fn step_line(step: &StepRow) -> String {
@@ -240,9 +259,13 @@ fn footer(summary: &Summary) -> Vec<String> {
             count(cached, "open was", "opens were"),
         ));
     }
+    let number = |n: Option<u64>| n.map_or("?".into(), |n| n.to_string());
     lines.push(format!(
         "  OPEN sent: {} for these opens, {} elsewhere; LOOKUP: {} and {}",
-        end.rpcs.open, end.rpcs.open_elsewhere, end.rpcs.lookup, end.rpcs.lookup_elsewhere,
+        number(end.rpcs.open),
+        number(end.rpcs.open_elsewhere),
+        number(end.rpcs.lookup),
+        number(end.rpcs.lookup_elsewhere),
     ));
     if end.running_at_start > 0 {
         lines.push(format!(
@@ -337,7 +360,10 @@ fn keep_start(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::session;
 
     #[test]
     fn durations_keep_three_digits() {
@@ -362,7 +388,7 @@ mod tests {
 
     #[test]
     fn the_footer_says_what_was_lost() {
-        let mut summary = Summary::default();
+        let mut summary = Summary::new(session::signals(&BTreeMap::new()));
         assert_eq!(
             footer(&summary).last().unwrap(),
             "  nothing lost, every path complete"

@@ -15,7 +15,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 pub use self::{
-    classify::Signals,
+    classify::{Delegated, Sent, Signals},
     path::{Gap, NameCheck, OpenPath, PathWord, Step, StepKind},
 };
 use self::{
@@ -212,7 +212,7 @@ impl Tracer {
             return;
         }
 
-        let word = classify::open_path(&open, &tasks, atomic, unjoined);
+        let word = classify::open_path(&open, &tasks, atomic, unjoined, self.signals);
         // The server said EISDIR or the like: that is how this open of a file ended.
         let ret = if only_looked_up {
             tasks.last().map_or(0, |task| task.ret)

@@ -20,7 +20,7 @@
 
 use std::collections::HashMap;
 
-use super::{ARMING_NS, OpenPath, Signals, Tracer};
+use super::{ARMING_NS, Delegated, OpenPath, Sent, Signals, Tracer};
 use crate::event::{DentryKind, Event, Fact, Open, OpenTask, Pointer, Revalidate, Stamp, Walk};
 
 struct Feed {
@@ -59,6 +59,9 @@ impl Feed {
             verifier_check: true,
             verifier_set: true,
             inode_check: true,
+            lookups: true,
+            sent: Sent::OpenDone,
+            delegated: Delegated::StateidUpdate,
         };
         Self {
             tracer: Tracer::new(signals, 0),
@@ -94,6 +97,8 @@ impl Feed {
             tasks: value(&words, "tasks"),
             stateid_updates: value(&words, "upd"),
             opened: Some(!has("noopen")),
+            tried_cached: false,
+            cached_event: false,
         };
         let fact = match words[0] {
             "lose" => {
@@ -143,6 +148,7 @@ impl Feed {
             }),
             "lookup" => Fact::Lookup(number(1)),
             "task" => Fact::OpenTask(OpenTask {
+                delegated: Some(false),
                 sent: value(&words, "sent"),
                 claim: Some(value(&words, "claim")),
                 replied_ns: None,

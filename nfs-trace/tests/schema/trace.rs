@@ -1,10 +1,11 @@
 //! docs/trace.schema.json.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use nfs_trace::{
     names::claim_name,
     render::{Render as _, json::Json},
+    session::signals,
     summary::{ProgramCounts, Summary},
     trace::{Gap, NameCheck, PathWord},
 };
@@ -191,7 +192,7 @@ fn what_an_open_may_have_beside_validates() {
 /// With what only a kernel counts, which no replay has.
 #[test]
 fn the_end_of_a_live_trace_validates() {
-    let mut summary = Summary::default();
+    let mut summary = Summary::new(signals(&BTreeMap::new()));
     let counts = ProgramCounts { hits: 23, lost: 1 };
     summary.kernel.programs.insert("nfst_reval_in", counts);
     summary.kernel.records = 1;

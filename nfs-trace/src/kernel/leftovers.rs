@@ -1,0 +1,80 @@
+//! Before 4.17 a kprobe is a line in tracefs' kprobe_events, and stays there when its owner is
+//! killed. The next start removes such lines.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::Path,
+};
+
+use nfs_trace_ebpf::probes::{EXIT_FUNCTION, LAYOUT_SYMBOLS, PROBES, Probe};
+
+use super::{Facts, Kprobes};
+
+/// Removes what nfs-trace processes have left that are no more. What is in use the kernel does
+/// not let go, and what remains does no harm: failures are for `-v` alone.
+pub fn remove(facts: &Facts) {
+    let (Kprobes::Tracefs, Some(tracefs)) = (facts.kprobes, &facts.tracefs) else {
+        return;
+    };
+    let path = tracefs.join("kprobe_events");
+    let Ok(text) = fs::read_to_string(&path) else {
+        return;
+    };
+    for event in left(&text, |pid| Path::new("/proc").join(pid).exists()) {
+        let removed = OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(format!("-:{event}\n").as_bytes()));
+        log::debug!("the probe {event} of a process that is no more: {removed:?}");
+    }
+}
+
+/// The events (`group/name`) of our functions whose owner does not live. The loader calls them
+/// `kprobes/aya_PID_p_FUNCTION_0x0_N`.
+fn left(text: &str, lives: impl Fn(&str) -> bool) -> Vec<&str> {
+    let ours = |function: &str| {
+        PROBES
+            .iter()
+            .flat_map(Probe::names)
+            .chain(LAYOUT_SYMBOLS)
+            .chain([EXIT_FUNCTION])
+            .any(|name| function.starts_with(name))
+    };
+    text.lines()
+        .filter_map(|line| {
+            let (head, _) = line.split_once(' ')?;
+            let (_, event) = head.split_once(':')?;
+            let (pid, rest) = event.strip_prefix("kprobes/aya_")?.split_once('_')?;
+            let function = rest
+                .strip_prefix("p_")
+                .or_else(|| rest.strip_prefix("r_"))?;
+            (ours(function) && !lives(pid)).then_some(event)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_dead_processes_left_of_ours_goes() {
+        let text = "p:kprobes/aya_100_p_nfs4_file_open_0x0_3 nfs4_file_open\n\
+            r:kprobes/aya_100_r_nfs4_file_open_0x0_2 nfs4_file_open\n\
+            p:kprobes/aya_200_p_nfs4_open_done_0x0_0 nfs4_open_done\n\
+            p:kprobes/aya_100_p_vfs_read_0x0_0 vfs_read\n\
+            r8:kprobes/aya_100_r_nfs_check_verifier_isra_0_0x0_1 nfs_check_verifier.isra.0\n\
+            p:kprobes/myprobe nfs4_file_open\n\
+            p:mine/aya_100_p_nfs4_file_open_0x0_3 nfs4_file_open\n\
+            odd\n";
+        assert_eq!(
+            left(text, |pid| pid == "200"),
+            [
+                "kprobes/aya_100_p_nfs4_file_open_0x0_3",
+                "kprobes/aya_100_r_nfs4_file_open_0x0_2",
+                "kprobes/aya_100_r_nfs_check_verifier_isra_0_0x0_1",
+            ]
+        );
+    }
+}

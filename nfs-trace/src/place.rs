@@ -1,0 +1,226 @@
+//! Puts the programs in their places: the rows of the table of probes, what stands in for those
+//! that are missing, and the scheduler's tracepoints.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use aya::{
+    Ebpf,
+    maps::ProgramArray,
+    programs::{KProbe, TracePoint},
+};
+use nfs_trace_ebpf::probes::{
+    CACHED, EXIT, EXIT_FUNCTION, FORK, Id, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES, Probe,
+};
+
+use crate::{
+    exit::ExitError,
+    kernel::Facts,
+    refusal::refused,
+    session::{ATTACHED, in_place, signals},
+    trace::{Delegated, Sent},
+    transport::Transport,
+};
+
+/// What is in place.
+pub struct Placed {
+    /// Probed symbol -> [`ATTACHED`], or why not.
+    pub probes: BTreeMap<String, String>,
+    /// Time that the kernel took to verify and compile the programs.
+    pub verify: Duration,
+}
+
+/// Loads and attaches every row that is asked for, then of those of [`Need::Instead`] what is
+/// needed in place of others.
+///
+/// # Errors
+/// If the kernel refuses one that is required.
+pub fn all(ebpf: &mut Ebpf, facts: &Facts, detail: bool) -> anyhow::Result<Placed> {
+    let mut placed = Placed {
+        probes: BTreeMap::new(),
+        verify: Duration::ZERO,
+    };
+    for name in &facts.withheld {
+        let why = "withheld (--without-probe)";
+        placed.probes.insert(name.clone(), why.into());
+    }
+    placed.names(ebpf)?;
+    for (id, probe) in PROBES.iter().enumerate() {
+        if probe.asked_for(detail) && needed(id, probe, &placed.probes) {
+            placed.probe(ebpf, facts, probe)?;
+        }
+    }
+    if event_needed(&placed.probes) {
+        placed.cached_event(ebpf, facts);
+    }
+    Ok(placed)
+}
+
+/// Whether a row is to be attached, given those before it: one of [`Need::Instead`] is if
+/// nothing better tells the same.
+#[must_use]
+pub fn needed(id: usize, probe: &Probe, probes: &BTreeMap<String, String>) -> bool {
+    if probe.need != Need::Instead {
+        return true;
+    }
+    let signals = signals(probes);
+    if id == Id::Prepare as usize {
+        signals.delegated == Delegated::Nothing
+    } else {
+        signals.sent == Sent::Nothing
+    }
+}
+
+/// Whether the tracepoint [`CACHED`] is, given all rows.
+#[must_use]
+pub fn event_needed(probes: &BTreeMap<String, String>) -> bool {
+    let signals = signals(probes);
+    signals.sent == Sent::Nothing
+        || (signals.delegated == Delegated::Nothing && in_place(probes, Id::Prepare))
+}
+
+impl Placed {
+    fn probe(&mut self, ebpf: &mut Ebpf, facts: &Facts, probe: &Probe) -> anyhow::Result<()> {
+        let symbols = facts.resolve(probe);
+        if symbols.is_empty() {
+            let why = "no such function in this kernel";
+            self.probes
+                .entry(probe.symbol.into())
+                .or_insert_with(|| why.into());
+        }
+        for symbol in symbols {
+            // Its other half is not in place.
+            if self.probes.get(symbol).is_some_and(|it| it != ATTACHED) {
+                continue;
+            }
+            let done = self.attach(ebpf, probe.program, symbol);
+            self.probes.insert(symbol.into(), ATTACHED.into());
+            if let Err(error) = done {
+                if probe.need == Need::Required {
+                    return Err(error);
+                }
+                self.refused(symbol, &error);
+            }
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, ebpf: &mut Ebpf, program: &str, symbol: &str) -> anyhow::Result<()> {
+        self.load(kprobe(ebpf, program)?, program)?;
+        kprobe(ebpf, program)?
+            .attach(symbol, 0)
+            .map_err(|error| refused(&format!("the probe on {symbol}"), error))?;
+        Ok(())
+    }
+
+    fn load(&mut self, program: &mut KProbe, name: &str) -> anyhow::Result<()> {
+        if program.fd().is_ok() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let loaded = program.load();
+        self.verify += start.elapsed();
+        loaded.map_err(|error| refused(&format!("the program {name}"), error))
+    }
+
+    /// Notes why it is not there, for whoever can do without.
+    fn refused(&mut self, symbol: &str, error: &anyhow::Error) {
+        log::debug!("{error:#}");
+        let why = format!("{error:#}");
+        let first = why.lines().next().unwrap_or_default();
+        let first = first.trim_end_matches(':').into();
+        self.probes.insert(symbol.into(), first);
+    }
+
+    /// The program that others jump to.
+    fn names(&mut self, ebpf: &mut Ebpf) -> anyhow::Result<()> {
+        let names = kprobe(ebpf, NAMES_PROGRAM)?;
+        self.load(names, NAMES_PROGRAM)?;
+        let names = names.fd()?.try_clone()?;
+        let jumps = ebpf.map_mut("JUMPS").context("no map JUMPS")?;
+        ProgramArray::try_from(jumps)?
+            .set(JUMP_NAMES, &names, 0)
+            .context("failed to fill the map of jumps")
+    }
+
+    fn cached_event(&mut self, ebpf: &mut Ebpf, facts: &Facts) {
+        let (_, _, event) = CACHED;
+        if facts.withheld.iter().any(|name| name == event) {
+            return;
+        }
+        match tracepoint(ebpf, CACHED) {
+            Ok(()) => {
+                self.probes.insert(event.into(), ATTACHED.into());
+            }
+            Err(error) => self.refused(event, &error),
+        }
+    }
+}
+
+fn kprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut KProbe> {
+    let program = ebpf
+        .program_mut(name)
+        .with_context(|| format!("the object has no program {name}"))?;
+    Ok(program.try_into()?)
+}
+
+/// Sees to what a thread leaves behind. The legacy object has it on a function: programs for
+/// tracepoints came with 4.7.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn exit(ebpf: &mut Ebpf, transport: Transport) -> anyhow::Result<()> {
+    let (name, ..) = EXIT;
+    match transport {
+        Transport::Ring => tracepoint(ebpf, EXIT),
+        Transport::Perf => {
+            let program = kprobe(ebpf, name)?;
+            program
+                .load()
+                .and_then(|()| program.attach(EXIT_FUNCTION, 0).map(|_| ()))
+                .map_err(|error| refused(&format!("the probe on {EXIT_FUNCTION}"), error))
+        }
+    }
+}
+
+/// Follows a command into its children.
+///
+/// # Errors
+/// What the machine lacks for it.
+pub fn fork(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<()> {
+    if facts.fork_child_pid.is_none() {
+        return Err(ExitError::unavailable(
+            "cannot follow the children of a command without tracefs: \
+             run `mount -t tracefs tracefs /sys/kernel/tracing`",
+        )
+        .into());
+    }
+    tracepoint(ebpf, FORK).map_err(|error| {
+        log::debug!("{error:#}");
+        ExitError::unavailable(
+            "cannot follow the children of a command: this kernel refuses BPF programs on \
+             tracepoints, which came with Linux 4.7; trace without a command, with --mount or \
+             --pid",
+        )
+        .into()
+    })
+}
+
+fn tracepoint(ebpf: &mut Ebpf, (name, category, event): (&str, &str, &str)) -> anyhow::Result<()> {
+    let program: &mut TracePoint = ebpf
+        .program_mut(name)
+        .with_context(|| format!("the object has no program {name}"))?
+        .try_into()?;
+    if program.fd().is_err() {
+        program
+            .load()
+            .map_err(|error| refused(&format!("the program {name}"), error))?;
+    }
+    program
+        .attach(category, event)
+        .map(|_| ())
+        .map_err(|error| refused(&format!("the program on {category}:{event}"), error))
+}
