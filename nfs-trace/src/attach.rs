@@ -105,7 +105,7 @@ impl Attached {
         filters: &KernelFilters,
         options: &Options,
     ) -> anyhow::Result<Self> {
-        let mut ebpf = object::load(transport, options.buffer)?;
+        let mut ebpf = object::load(transport, options.buffer, filters.command.is_some())?;
         let log = match transport {
             Transport::Ring => {
                 Some(EbpfLogger::init(&mut ebpf).context("failed to open the programs' log")?)

@@ -6,13 +6,19 @@ use nfs_trace_ebpf::probes::COUNTERS_LEN;
 
 use crate::{refusal::refused, transport::Transport};
 
-/// Makes the maps of a transport's object. `buffer`: bytes of the ring buffer.
+/// Makes the maps of a transport's object. `buffer`: bytes of the ring buffer. `follow`: the
+/// children of a command will be followed.
 ///
 /// # Errors
 /// If the kernel refuses one.
-pub fn load(transport: Transport, buffer: u32) -> anyhow::Result<Ebpf> {
+pub fn load(transport: Transport, buffer: u32, follow: bool) -> anyhow::Result<Ebpf> {
     let modern = aya::include_bytes_aligned!(env!("NFS_TRACE_PROGRAMS"));
     let mut loader = EbpfLoader::new();
+    // The room is taken beforehand: kernels before 6.1 warn of programs on kprobes whose maps
+    // allocate when they run (check_map_prog_compatibility, kernel/bpf/verifier.c).
+    if !follow {
+        loader.map_max_entries("TIDS", 1);
+    }
     let object = match transport {
         Transport::Ring => {
             loader.map_max_entries("EVENTS", buffer);
@@ -42,7 +48,15 @@ pub fn load(transport: Transport, buffer: u32) -> anyhow::Result<Ebpf> {
 /// If the kernel refuses one.
 pub fn load_for_calibration() -> anyhow::Result<Ebpf> {
     let mut loader = EbpfLoader::new();
-    for map in ["THREADS", "DENTRIES", "OPENS", "TIDS", "TGIDS", "DEVS"] {
+    for map in [
+        "THREADS",
+        "DENTRIES",
+        "OPENS",
+        "TIDS",
+        "TGIDS",
+        "DEVS",
+        "PREPARING",
+    ] {
         loader.map_max_entries(map, 1);
     }
     loader

@@ -75,6 +75,10 @@ pub const CHECKS: &[Check] = &[
         "BTF, files of it, the table, none and a wrong table: the same paths, right names or none",
     ),
     row(
+        "without-probe",
+        "12 sets of probes: what stands in for those withheld gives the same words, or unknown",
+    ),
+    row(
         "overload",
         "lost records are counted, and nothing wrong is claimed of the rest",
     ),

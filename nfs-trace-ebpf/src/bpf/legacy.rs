@@ -25,9 +25,6 @@ use nfs_trace_ebpf::{
 
 use super::{emit::Record, kread::fill, thread::Thread};
 
-/// 4.4 knows no flags.
-pub(crate) const NO_PREALLOC: u32 = 0;
-
 /// Records for user space, one buffer for each CPU.
 #[map]
 static EVENTS: PerfEventArray<u8> = PerfEventArray::new(0);

@@ -9,10 +9,7 @@ use nfs_trace_ebpf::{
     probes::Id,
 };
 
-use super::{
-    flavour::{NO_PREALLOC, counters},
-    opentask::InFlight,
-};
+use super::{flavour::counters, opentask::InFlight};
 
 #[map]
 static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
@@ -27,15 +24,15 @@ pub(crate) static OPENS: HashMap<u64, InFlight> = HashMap::with_max_entries(1638
 
 /// Threads to trace, with [`nfs_trace_ebpf::config::FILTER_TID`].
 #[map]
-pub(crate) static TIDS: HashMap<u32, u8> = HashMap::with_max_entries(32768, NO_PREALLOC);
+pub(crate) static TIDS: HashMap<u32, u8> = HashMap::with_max_entries(32768, 0);
 
 /// Processes to trace, with [`nfs_trace_ebpf::config::FILTER_TGID`].
 #[map]
-pub(crate) static TGIDS: HashMap<u32, u8> = HashMap::with_max_entries(1024, NO_PREALLOC);
+pub(crate) static TGIDS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
 
 /// Super blocks to trace, with [`nfs_trace_ebpf::config::FILTER_DEV`].
 #[map]
-pub(crate) static DEVS: HashMap<u32, u8> = HashMap::with_max_entries(1024, NO_PREALLOC);
+pub(crate) static DEVS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
 
 /// The configuration, armed or not.
 #[inline(always)]

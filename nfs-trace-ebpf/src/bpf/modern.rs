@@ -4,7 +4,6 @@ use core::mem::{MaybeUninit, offset_of, size_of};
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::BPF_F_NO_PREALLOC,
     helpers::bpf_probe_read_kernel_buf,
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, RingBuf, StackTrace},
@@ -18,9 +17,6 @@ use nfs_trace_ebpf::{
 };
 
 use super::{emit::Record, thread::Thread};
-
-/// Maps for filters need no room before they are filled.
-pub(crate) const NO_PREALLOC: u32 = BPF_F_NO_PREALLOC;
 
 /// Records for user space. Its size is set by the loader.
 #[map]

@@ -12,6 +12,7 @@ mod pressure;
 pub(crate) mod reader;
 pub(crate) mod refusal;
 mod selection;
+mod signals;
 pub(crate) mod tool;
 
 use std::time::Instant;
@@ -82,6 +83,7 @@ fn one(name: &str, ground: &Ground) -> Result<Held> {
         "deep-path" => output::deep_path(ground),
         "bare" => refusal::bare(),
         "layout" => layout::layout(ground),
+        "without-probe" => signals::withheld(ground),
         "overload" => pressure::overload(ground),
         "many-tasks" => pressure::many_tasks(ground),
         "not-allowed" => not_allowed::by_delegation(ground),

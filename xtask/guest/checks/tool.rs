@@ -33,6 +33,7 @@ pub(crate) struct Ended {
 }
 
 /// The lines of one run with `--format json`.
+#[derive(Clone)]
 pub(super) struct Report {
     pub(super) start: Value,
     pub(super) rows: Vec<Value>,
