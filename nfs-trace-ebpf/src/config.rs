@@ -13,7 +13,7 @@ pub const ABSENT: u32 = u32::MAX;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Config {
-    /// 0 until every probe is attached: no path is half seen.
+    /// [`OFF`] until every probe is attached, so that no path is half seen; then [`ARMED`].
     pub armed: u32,
     /// `FILTER_*` bits.
     pub filters: u32,
@@ -26,9 +26,19 @@ pub struct Config {
     pub lookup_open: u32,
     /// Offset of child_pid in the record of sched:sched_process_fork.
     pub fork_child_pid: u32,
+    /// How often the client's modules were loaded again: what was known of its dentries
+    /// before is of no use any more.
+    pub generation: u32,
     /// Byte offsets of kernel fields.
     pub offsets: Offsets,
 }
+
+/// [`Config::armed`]: nothing is done.
+pub const OFF: u32 = 0;
+/// [`Config::armed`]: every open is recorded.
+pub const ARMED: u32 = 1;
+/// [`Config::armed`]: no open is, but the children of a command are followed.
+pub const FOLLOWING: u32 = 2;
 
 /// Only threads in the map of threads (`trace -- COMMAND` and its children).
 pub const FILTER_TID: u32 = 1 << 0;
@@ -91,7 +101,7 @@ impl Offsets {
 /// Size of [`Config`] in bytes: the value size of the map.
 pub const CONFIG_SIZE: usize = size_of::<Config>();
 
-const _: () = assert!(CONFIG_SIZE == 4 * (6 + 12));
+const _: () = assert!(CONFIG_SIZE == 4 * (7 + 12));
 
 /// What one program did, summed over the CPUs by user space.
 #[repr(C)]

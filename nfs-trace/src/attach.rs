@@ -2,6 +2,8 @@
 //!
 //! Everything is held by file descriptors, so it goes with this process, however that ends.
 
+mod again;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
@@ -10,7 +12,9 @@ use aya::{
     maps::{Array, HashMap, MapData, StackTraceMap},
 };
 use aya_log::EbpfLogger;
-use nfs_trace_ebpf::config::{ABSENT, CONFIG_SIZE, Config, FILTER_DEV, FILTER_TGID, FILTER_TID};
+use nfs_trace_ebpf::config::{
+    ABSENT, ARMED, CONFIG_SIZE, Config, FILTER_DEV, FILTER_TGID, FILTER_TID, OFF,
+};
 use zerocopy::IntoBytes;
 
 use crate::{
@@ -19,7 +23,7 @@ use crate::{
     kernel::{Facts, layout::Layout, leftovers},
     object,
     perf::Arrived,
-    place::{self, Placed},
+    place::{self, Links, Placed},
     summary::KernelCounts,
     transport::{Reader, Transport},
 };
@@ -51,6 +55,7 @@ pub struct Options {
 /// The programs in place.
 pub struct Attached {
     ebpf: Ebpf,
+    links: Links,
     config: Config,
     options: Options,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -112,7 +117,11 @@ impl Attached {
             }
             Transport::Perf => None,
         };
-        let Placed { probes, verify } = place::all(&mut ebpf, facts, options.detail)?;
+        let Placed {
+            probes,
+            verify,
+            links,
+        } = place::all(&mut ebpf, facts, options.detail)?;
         // Without it, returns that are missed of threads that end then count as still running.
         if let Err(error) = place::exit(&mut ebpf, transport) {
             log::debug!("the ends of threads are not seen: {error:#}");
@@ -133,6 +142,7 @@ impl Attached {
         }
         Ok(Self {
             ebpf,
+            links,
             config,
             options: options.clone(),
             log,
@@ -155,7 +165,11 @@ impl Attached {
     /// # Errors
     /// If the map refuses.
     pub fn arm(&mut self, on: bool) -> anyhow::Result<()> {
-        self.config.armed = u32::from(on);
+        self.set(if on { ARMED } else { OFF })
+    }
+
+    fn set(&mut self, armed: u32) -> anyhow::Result<()> {
+        self.config.armed = armed;
         let map = self.ebpf.map_mut("CONFIG").context("no map CONFIG")?;
         let mut map: Array<_, [u8; CONFIG_SIZE]> = Array::try_from(map)?;
         let bytes: [u8; CONFIG_SIZE] = self
@@ -193,7 +207,7 @@ impl Attached {
 
 fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
     Config {
-        armed: 0,
+        armed: OFF,
         filters: 0,
         stacks: u32::from(options.stacks),
         revalidate_dentry_arg: layout
@@ -201,6 +215,7 @@ fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
             .unwrap_or_else(|| facts.revalidate_dentry_arg()),
         lookup_open: facts.lookup_flags.open,
         fork_child_pid: facts.fork_child_pid.unwrap_or(ABSENT),
+        generation: 0,
         offsets: layout.for_programs(),
     }
 }

@@ -62,6 +62,9 @@ EXAMPLES
       what this command does, with the steps of every open
   nfs-trace trace --path '**/packed-refs' --duration 1m --format json
       one file, for a minute, for a script
+  nfs-trace trace --wait-module
+      also before the client's modules are loaded; goes on when they
+      are unloaded and others are loaded
 
 COLUMNS
   NAME CHECK  what vouched for the name: accepted (nothing was asked),
@@ -125,6 +128,9 @@ pub struct TraceArgs {
     /// Stop after this many opens
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
+    /// Wait until the client's modules are loaded, if they are not; --duration begins then
+    #[arg(long)]
+    pub wait_module: bool,
     /// Create this file once every open from now on is seen
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,

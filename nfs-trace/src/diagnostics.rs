@@ -1,7 +1,10 @@
 //! What is said on stderr besides errors: warnings, and with `-v` whatever the kernel refused
 //! that something else could do without.
 
-use std::io::{self, Write as _};
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -15,6 +18,11 @@ pub fn init(verbose: bool) {
     });
 }
 
+/// Says something that is no warning. Nobody may read it: no reason to end.
+pub fn say(what: &impl Display) {
+    let _ = writeln!(io::stderr(), "nfs-trace: {what}");
+}
+
 struct Stderr;
 
 impl Log for Stderr {
@@ -25,9 +33,7 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            let line = format_args!("nfs-trace: {}: {}", record.level(), record.args());
-            // Nobody may read it: no reason to end.
-            let _ = writeln!(io::stderr(), "{line}");
+            say(&format_args!("{}: {}", record.level(), record.args()));
         }
     }
 

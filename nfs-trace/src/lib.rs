@@ -7,8 +7,8 @@
 //!                                    (event)           (trace)           (row)  (render)
 //! ```
 //!
-//! `kernel`, `calibrate`, `attach`, `modules`, `launch` are the live side; `run` composes. Nothing
-//! from `event` to `render` knows of aya, tokio, files or terminals.
+//! `kernel`, `calibrate`, `attach`, `modules`, `launch`, `live` are the live side; `run` composes.
+//! Nothing from `event` to `render` knows of aya, tokio, files or terminals.
 
 #![deny(unsafe_code)]
 
@@ -27,10 +27,12 @@ pub mod exit;
 pub mod filter;
 pub mod kernel;
 pub mod launch;
+pub mod live;
 pub mod manual;
 pub mod modules;
 pub mod mounts;
 pub mod names;
+pub mod notice;
 pub mod object;
 pub mod order;
 pub mod perf;
@@ -43,6 +45,7 @@ pub mod render;
 pub mod row;
 pub mod run;
 pub mod session;
+pub mod startup;
 pub mod summary;
 pub mod trace;
 pub mod transport;

@@ -56,19 +56,17 @@ pub fn nfs4(mounts: Vec<Mount>) -> Vec<Mount> {
         .collect()
 }
 
-/// The NFSv4 mount that holds `path`, which may lie anywhere below it.
+/// The path without symbolic links, `.` and `..`.
 ///
 /// # Errors
-/// If the path does not exist or is on something else.
-pub fn holding(mounts: &[Mount], path: &Path) -> anyhow::Result<Mount> {
-    let real = path
-        .canonicalize()
-        .with_context(|| format!("failed to find the mount of `{}`", path.display()))?;
-    holding_real(mounts, &real, path)
+/// If it does not exist.
+pub fn real(path: &Path) -> anyhow::Result<PathBuf> {
+    path.canonicalize()
+        .with_context(|| format!("failed to find the mount of `{}`", path.display()))
 }
 
-/// The same for a path without symbolic links, `.` and `..`; asks no file system. Errors
-/// speak of `path`.
+/// The NFSv4 mount that holds `real`, which may lie anywhere below it and is [`real`]; asks no
+/// file system. Errors speak of `path`.
 ///
 /// # Errors
 /// If it is on something else.
@@ -204,7 +202,8 @@ mod tests {
             "2 1 0:53 / /mnt/x rw - nfs4 s:/ rw,vers=4.2",
         ]
         .map(|line| parse(line).unwrap());
-        let error = holding(&mounts, Path::new("/")).unwrap_err().to_string();
+        let root = Path::new("/");
+        let error = holding_real(&mounts, root, root).unwrap_err().to_string();
         assert_eq!(
             error,
             "`/` is on ext4, not NFSv4; the NFSv4 mounts here are: /mnt/x"

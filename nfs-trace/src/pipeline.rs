@@ -1,11 +1,12 @@
 //! Bytes to rows: decode, reconstruct, filter, render. Live traces and replays share it.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use crate::{
     decode::decode,
     filter::Filter,
-    mounts::Mount,
+    mounts::{Mount, covering},
+    notice::Notice,
     render::Render,
     row::Row,
     session::Session,
@@ -39,6 +40,9 @@ impl Surroundings for Nothing {
 pub struct Show {
     /// Which rows.
     pub filter: Filter,
+    /// Only opens on the mounts that hold these paths; empty for all that the kernel lets
+    /// through.
+    pub mounts: Vec<PathBuf>,
     /// Stop after this many.
     pub count: Option<u64>,
     /// With the dentry's address.
@@ -106,20 +110,74 @@ impl Pipeline {
         self.render.flush()
     }
 
+    /// The client's modules were unloaded: ends what is pending.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn interrupt(
+        &mut self,
+        kernel: &KernelCounts,
+        around: &mut dyn Surroundings,
+    ) -> io::Result<()> {
+        let mut done = Vec::new();
+        self.tracer
+            .interrupt(may_miss_records(kernel), &mut |path| done.push(path));
+        self.paths(done, around)?;
+        self.summary.reloads.gone += 1;
+        Ok(())
+    }
+
+    /// They are back and traced, `unseen_ms` after it was heard. `mounts`: see
+    /// [`Show::mounts`].
+    pub fn resume(&mut self, session: Session, unseen_ms: u64, mounts: Vec<PathBuf>) {
+        self.signals = session.signals();
+        self.tracer.resume(self.signals, session.armed_ns);
+        self.summary.attached_again(self.signals, unseen_ms);
+        self.session = session;
+        self.show.mounts = mounts;
+    }
+
+    /// What is true of the machine now.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Renders a notice.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {
+        self.render.notice(notice)?;
+        self.render.flush()
+    }
+
     /// Ends what is pending and renders the end.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn finish(mut self, kernel: KernelCounts, around: &mut dyn Surroundings) -> io::Result<()> {
         let mut done = Vec::new();
-        let lost = kernel.records > 0 || kernel.returns > 0;
-        self.tracer.finish(lost, &mut |path| done.push(path));
-        done.sort_by_key(|path| path.start_ns);
-        done.iter().try_for_each(|path| self.path(path, around))?;
+        self.tracer
+            .finish(may_miss_records(&kernel), &mut |path| done.push(path));
+        self.paths(done, around)?;
         self.summary.kernel = kernel;
         self.summary.outside_paths = self.tracer.outside_paths();
         self.render.end(&self.summary)?;
         self.render.flush()
+    }
+
+    /// Paths that ended together.
+    fn paths(&mut self, mut done: Vec<OpenPath>, around: &mut dyn Surroundings) -> io::Result<()> {
+        done.sort_by_key(|path| path.start_ns);
+        done.iter().try_for_each(|path| self.path(path, around))
+    }
+
+    fn is_on_wanted_mount(&self, dev: u32) -> bool {
+        let holds = |path: &PathBuf| {
+            covering(&self.session.mounts, path).is_some_and(|mount| mount.dev == dev)
+        };
+        self.show.mounts.is_empty() || self.show.mounts.iter().any(holds)
     }
 
     fn path(&mut self, path: &OpenPath, around: &mut dyn Surroundings) -> io::Result<()> {
@@ -139,11 +197,16 @@ impl Pipeline {
         if self.show.raw_pointers {
             row.dentry_pointer = Some(format!("{:?}", path.dentry));
         }
-        if !self.show.filter.lets(&row) {
+        if !self.is_on_wanted_mount(path.dev) || !self.show.filter.lets(&row) {
             self.summary.hide(&row);
             return Ok(());
         }
         self.summary.show(&row);
         self.render.row(&row)
     }
+}
+
+/// Whether what is pending may lack records.
+fn may_miss_records(kernel: &KernelCounts) -> bool {
+    kernel.records > 0 || kernel.returns > 0
 }

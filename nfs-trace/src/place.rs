@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use aya::{
     Ebpf,
     maps::ProgramArray,
-    programs::{KProbe, TracePoint},
+    programs::{KProbe, TracePoint, kprobe::KProbeLinkId, trace_point::TracePointLinkId},
 };
 use nfs_trace_ebpf::probes::{
     CACHED, EXIT, EXIT_FUNCTION, FORK, Id, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES, Probe,
@@ -31,32 +31,53 @@ pub struct Placed {
     pub probes: BTreeMap<String, String>,
     /// Time that the kernel took to verify and compile the programs.
     pub verify: Duration,
+    /// What holds the programs there.
+    pub links: Links,
+}
+
+/// The links of the programs that are on something of the client's.
+#[derive(Default)]
+pub struct Links {
+    probes: Vec<(&'static str, KProbeLinkId)>,
+    event: Option<TracePointLinkId>,
+}
+
+impl Links {
+    /// Detaches them all; the programs stay loaded. What they were on may be gone.
+    pub fn detach(&mut self, ebpf: &mut Ebpf) {
+        let note = |name, done: anyhow::Result<()>| {
+            if let Err(error) = done {
+                log::debug!("{name} was not detached: {error:#}");
+            }
+        };
+        for (name, link) in self.probes.drain(..) {
+            note(name, kprobe(ebpf, name).and_then(|it| Ok(it.detach(link)?)));
+        }
+        if let Some(link) = self.event.take() {
+            let (name, ..) = CACHED;
+            note(name, event(ebpf, name).and_then(|it| Ok(it.detach(link)?)));
+        }
+    }
 }
 
 /// Loads and attaches every row that is asked for, then of those of [`Need::Instead`] what is
 /// needed in place of others.
 ///
 /// # Errors
-/// If the kernel refuses one that is required.
+/// If the kernel refuses one that is required; none is in place then.
 pub fn all(ebpf: &mut Ebpf, facts: &Facts, detail: bool) -> anyhow::Result<Placed> {
     let mut placed = Placed {
         probes: BTreeMap::new(),
         verify: Duration::ZERO,
+        links: Links::default(),
     };
-    for name in &facts.withheld {
-        let why = "withheld (--without-probe)";
-        placed.probes.insert(name.clone(), why.into());
-    }
-    placed.names(ebpf)?;
-    for (id, probe) in PROBES.iter().enumerate() {
-        if probe.asked_for(detail) && needed(id, probe, &placed.probes) {
-            placed.probe(ebpf, facts, probe)?;
+    match placed.all(ebpf, facts, detail) {
+        Ok(()) => Ok(placed),
+        Err(error) => {
+            placed.links.detach(ebpf);
+            Err(error)
         }
     }
-    if event_needed(&placed.probes) {
-        placed.cached_event(ebpf, facts);
-    }
-    Ok(placed)
 }
 
 /// Whether a row is to be attached, given those before it: one of [`Need::Instead`] is if
@@ -83,6 +104,23 @@ pub fn event_needed(probes: &BTreeMap<String, String>) -> bool {
 }
 
 impl Placed {
+    fn all(&mut self, ebpf: &mut Ebpf, facts: &Facts, detail: bool) -> anyhow::Result<()> {
+        for name in &facts.withheld {
+            let why = "withheld (--without-probe)";
+            self.probes.insert(name.clone(), why.into());
+        }
+        self.names(ebpf)?;
+        for (id, probe) in PROBES.iter().enumerate() {
+            if probe.asked_for(detail) && needed(id, probe, &self.probes) {
+                self.probe(ebpf, facts, probe)?;
+            }
+        }
+        if event_needed(&self.probes) {
+            self.cached_event(ebpf, facts);
+        }
+        Ok(())
+    }
+
     fn probe(&mut self, ebpf: &mut Ebpf, facts: &Facts, probe: &Probe) -> anyhow::Result<()> {
         let symbols = facts.resolve(probe);
         if symbols.is_empty() {
@@ -108,11 +146,17 @@ impl Placed {
         Ok(())
     }
 
-    fn attach(&mut self, ebpf: &mut Ebpf, program: &str, symbol: &str) -> anyhow::Result<()> {
+    fn attach(
+        &mut self,
+        ebpf: &mut Ebpf,
+        program: &'static str,
+        symbol: &str,
+    ) -> anyhow::Result<()> {
         self.load(kprobe(ebpf, program)?, program)?;
-        kprobe(ebpf, program)?
+        let link = kprobe(ebpf, program)?
             .attach(symbol, 0)
             .map_err(|error| refused(&format!("the probe on {symbol}"), error))?;
+        self.links.probes.push((program, link));
         Ok(())
     }
 
@@ -152,7 +196,8 @@ impl Placed {
             return;
         }
         match tracepoint(ebpf, CACHED) {
-            Ok(()) => {
+            Ok(link) => {
+                self.links.event = Some(link);
                 self.probes.insert(event.into(), ATTACHED.into());
             }
             Err(error) => self.refused(event, &error),
@@ -175,7 +220,7 @@ fn kprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut KProbe> 
 pub fn exit(ebpf: &mut Ebpf, transport: Transport) -> anyhow::Result<()> {
     let (name, ..) = EXIT;
     match transport {
-        Transport::Ring => tracepoint(ebpf, EXIT),
+        Transport::Ring => tracepoint(ebpf, EXIT).map(drop),
         Transport::Perf => {
             let program = kprobe(ebpf, name)?;
             program
@@ -198,7 +243,7 @@ pub fn fork(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<()> {
         )
         .into());
     }
-    tracepoint(ebpf, FORK).map_err(|error| {
+    tracepoint(ebpf, FORK).map(drop).map_err(|error| {
         log::debug!("{error:#}");
         ExitError::unavailable(
             "cannot follow the children of a command: this kernel refuses BPF programs on \
@@ -209,18 +254,24 @@ pub fn fork(ebpf: &mut Ebpf, facts: &Facts) -> anyhow::Result<()> {
     })
 }
 
-fn tracepoint(ebpf: &mut Ebpf, (name, category, event): (&str, &str, &str)) -> anyhow::Result<()> {
-    let program: &mut TracePoint = ebpf
+fn event<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut TracePoint> {
+    let program = ebpf
         .program_mut(name)
-        .with_context(|| format!("the object has no program {name}"))?
-        .try_into()?;
+        .with_context(|| format!("the object has no program {name}"))?;
+    Ok(program.try_into()?)
+}
+
+fn tracepoint(
+    ebpf: &mut Ebpf,
+    (name, category, event_name): (&str, &str, &str),
+) -> anyhow::Result<TracePointLinkId> {
+    let program = event(ebpf, name)?;
     if program.fd().is_err() {
         program
             .load()
             .map_err(|error| refused(&format!("the program {name}"), error))?;
     }
     program
-        .attach(category, event)
-        .map(|_| ())
-        .map_err(|error| refused(&format!("the program on {category}:{event}"), error))
+        .attach(category, event_name)
+        .map_err(|error| refused(&format!("the program on {category}:{event_name}"), error))
 }

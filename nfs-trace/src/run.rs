@@ -1,48 +1,30 @@
-//! `nfs-trace trace`: composes the stages of a live trace. The only file that knows
-//! them all.
+//! `nfs-trace trace`: from the command line to the exit status. What a trace waits for, and what
+//! ends it.
 
 use std::{
     fs::File,
-    io::{self, BufWriter, IsTerminal as _, Write},
-    path::Path,
+    io,
     process::{ExitCode, ExitStatus},
     time::Duration,
 };
 
-use anyhow::Context as _;
-use jiff::tz::TimeZone;
-use nfs_trace_ebpf::abi::ABI_VERSION;
+use anyhow::{Context as _, bail};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
-    attach::{Attached, KernelFilters, Options},
-    calibrate, capture,
-    cli::{Format, TraceArgs},
-    clock::{monotonic_ns, realtime_offset_ns},
+    cli::TraceArgs,
     diagnostics,
     exit::{Exit, ExitError},
     filter::Filter,
-    kernel::{
-        Facts,
-        layout::{Layout, Source},
-        preflight,
-        symbols::AddressMap,
-    },
+    kernel::{Facts, preflight},
     launch::{Launched, shell_status},
-    modules::ModuleWatch,
-    mounts::{self, Mount},
-    pipeline::{Pipeline, Show, Surroundings},
-    render::{
-        Render,
-        json::Json,
-        text::{Style, Text},
-    },
-    session::{Session, StartupMs},
+    live::{Armed, Live},
+    modules::{self, ModuleWatch},
+    startup::{self, Wanted},
     trace::ARMING_NS,
-    transport::Reader,
 };
 
 /// After a drain, records gather this long before the next one: under load one wake-up
@@ -74,259 +56,47 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Where a trace ended, and why.
+/// What may end a trace at any time.
+struct Endings {
+    interrupt: Signal,
+    terminate: Signal,
+    /// Of `--duration`.
+    deadline: Option<Instant>,
+    command: Option<Launched>,
+}
+
+/// Why it ended.
 enum Ending {
-    /// `--count`, `--duration`, a signal or a closed pipe.
+    /// `--count`, `--duration`, a signal.
     Asked,
     /// The command ended.
     Command(ExitStatus),
-    /// A probed module was unloaded.
-    ModuleGone(String),
 }
 
-async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
-    let start = Instant::now();
-    let facts = Facts::gather().without(&args.probes.without_probe);
-    let problems = preflight::problems(&facts);
-    if !problems.is_empty() {
-        let lines: Vec<String> = problems
-            .iter()
-            .map(|problem| format!("{}\n  -> {}", problem.what, problem.remedy))
-            .collect();
-        let message = format!("cannot trace on this machine: {}", lines.join("\n"));
-        return Err(ExitError::unavailable(message).into());
-    }
-    let filter = Filter::new(&args.path, args.comm.clone(), args.open_path.clone())
-        .map_err(|error| ExitError::usage(format!("--path: {error}")))?;
-    let layout = calibrate::layout(&args.layout, &facts)?;
-    let facts_took = start.elapsed();
-    let mut filters = kernel_filters(&args, &layout)?;
-
-    // Listening begins before the programs are attached: no module goes unseen.
-    let watch = ModuleWatch::new()?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut command = match args.command.as_slice() {
-        [] => None,
-        command => Some(Launched::start(command)?),
-    };
-    filters.command = command.as_ref().map(Launched::pid);
-
-    let start = Instant::now();
-    let options = Options {
-        transport: args.transport,
-        buffer: args.buffer * 1024,
-        stacks: args.stack,
-        detail: false,
-    };
-    let mut attached = Attached::new(&facts, &layout, &filters, &options)?;
-    let mut reader = attached.take_reader()?;
-    attached.arm(true)?;
-    let startup_ms = StartupMs {
-        facts: milliseconds(facts_took),
-        attach: milliseconds(start.elapsed()),
-        verify: milliseconds(attached.verify),
-    };
-    let session = session(&facts, &layout, &attached, startup_ms)?;
-    let mut capture = match &args.capture {
-        Some(path) => Some(create_capture(path, &session)?),
-        None => None,
-    };
-    let show = Show {
-        filter,
-        count: args.count,
-        raw_pointers: args.raw_pointers,
-    };
-    let mut pipeline =
-        Pipeline::start(session, show, renderer(&args)?).context("failed to write to stdout")?;
-
-    sleep(Duration::from_nanos(ARMING_NS)).await;
-    if let Some(path) = &args.ready_file {
-        File::create(path)
-            .with_context(|| format!("failed to create the ready file `{}`", path.display()))?;
-    }
-    if let Some(command) = &mut command {
-        command.resume()?;
+impl Endings {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            deadline: None,
+            command: None,
+        })
     }
 
-    let mut around = Live {
-        attached,
-        addresses: None,
-    };
-    let deadline = args.duration.map(|duration| Instant::now() + duration);
-    let ending = loop {
-        match drain(
-            &mut reader,
-            false,
-            &mut pipeline,
-            capture.as_mut(),
-            &mut around,
-        ) {
-            Ok(_) if pipeline.is_full() => break Ending::Asked,
-            Ok(true) => sleep(GATHER).await,
-            Ok(false) => {}
-            Err(error) => return Err(error).context("failed to write"),
-        }
+    /// Waits for the first of them.
+    async fn next(&mut self) -> anyhow::Result<Ending> {
         tokio::select! {
-            ready = reader.ready() => ready?,
-            _ = interrupt.recv() => break Ending::Asked,
-            _ = terminate.recv() => {
-                if let Some(command) = &command {
+            _ = self.interrupt.recv() => Ok(Ending::Asked),
+            _ = self.terminate.recv() => {
+                if let Some(command) = &self.command {
                     command.terminate();
                 }
-                break Ending::Asked;
+                Ok(Ending::Asked)
             }
-            () = until(deadline) => break Ending::Asked,
-            status = ended(command.as_mut()) => break Ending::Command(status?),
-            module = watch.removal_of(&["nfs", "nfsv4"]) => break Ending::ModuleGone(module?),
+            () = until(self.deadline) => Ok(Ending::Asked),
+            status = ended(self.command.as_mut()) => Ok(Ending::Command(status?)),
         }
-    };
-
-    around.attached.arm(false)?;
-    let written = drain(
-        &mut reader,
-        true,
-        &mut pipeline,
-        capture.as_mut(),
-        &mut around,
-    )
-    .and_then(|_| capture.as_mut().map_or(Ok(()), capture::Writer::flush))
-    .and_then(|()| {
-        let counts = around
-            .attached
-            .counts(&reader.arrived())
-            .map_err(io::Error::other)?;
-        pipeline.finish(counts, &mut around)
-    });
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written.context("failed to write")?,
     }
-    Ok(match ending {
-        Ending::Asked => Exit::Ok.into(),
-        Ending::Command(status) => ExitCode::from(shell_status(status)),
-        Ending::ModuleGone(module) => anyhow::bail!(
-            "the module {module} was unloaded, and its probes went with it: start again when it \
-             is back"
-        ),
-    })
-}
-
-fn kernel_filters(args: &TraceArgs, layout: &Layout) -> anyhow::Result<KernelFilters> {
-    let mounts = mounts::read().context("failed to read /proc/self/mountinfo")?;
-    let mut filters = KernelFilters::default();
-    for path in &args.mount {
-        let mount = mounts::holding(&mounts, path)
-            .map_err(|error| ExitError::usage(format!("--mount: {error:#}")))?;
-        filters.devs.push(mount.dev);
-    }
-    if !filters.devs.is_empty() && layout.source == Source::None {
-        return Err(ExitError::unavailable(format!(
-            "--mount needs the layout of kernel structures to tell mounts apart ({}): trace all \
-             mounts, or filter by --pid",
-            layout.why
-        ))
-        .into());
-    }
-    for pid in &args.pid {
-        if !Path::new("/proc").join(pid.to_string()).exists() {
-            return Err(ExitError::usage(format!("--pid: there is no process {pid}")).into());
-        }
-        filters.tgids.push(*pid);
-    }
-    Ok(filters)
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn session(
-    facts: &Facts,
-    layout: &Layout,
-    attached: &Attached,
-    startup_ms: StartupMs,
-) -> anyhow::Result<Session> {
-    Ok(Session {
-        abi_version: ABI_VERSION,
-        version: env!("CARGO_PKG_VERSION").into(),
-        kernel: facts.release.clone(),
-        transport: attached.transport.name().into(),
-        layout: layout.source.word().into(),
-        layout_why: layout.why.clone(),
-        probes: attached.probes.clone(),
-        lookup_flags: facts.lookup_flags,
-        mounts: mounts::nfs4(mounts::read().context("failed to read /proc/self/mountinfo")?),
-        clock_offset_ns: realtime_offset_ns(),
-        armed_ns: monotonic_ns(),
-        startup_ms,
-    })
-}
-
-fn renderer(args: &TraceArgs) -> anyhow::Result<Box<dyn Render>> {
-    let file: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(
-            File::create(path)
-                .with_context(|| format!("failed to create the output `{}`", path.display()))?,
-        ),
-        None => Box::new(io::stdout()),
-    };
-    let out = BufWriter::with_capacity(1 << 16, file);
-    Ok(match args.format {
-        Format::Json => Box::new(Json::new(out)),
-        Format::Text => {
-            let terminal = args.output.is_none() && io::stdout().is_terminal();
-            let width = rustix::termios::tcgetwinsize(io::stdout())
-                .ok()
-                .filter(|_| terminal)
-                .map(|size| usize::from(size.ws_col));
-            let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-            let zone = TimeZone::system();
-            let style = Style {
-                width,
-                colour,
-                steps: args.verbose,
-                zone,
-            };
-            Box::new(Text::new(out, io::stderr(), style))
-        }
-    })
-}
-
-fn create_capture(
-    path: &Path,
-    session: &Session,
-) -> anyhow::Result<capture::Writer<BufWriter<File>>> {
-    File::create(path)
-        .and_then(|file| capture::Writer::new(BufWriter::new(file), session))
-        .with_context(|| format!("failed to create the capture `{}`", path.display()))
-}
-
-/// Takes what is in the buffer, or with `rest` all of it, when nothing is added any more.
-/// Returns whether there was anything.
-fn drain(
-    reader: &mut Reader,
-    rest: bool,
-    pipeline: &mut Pipeline,
-    mut capture: Option<&mut capture::Writer<BufWriter<File>>>,
-    around: &mut Live,
-) -> io::Result<bool> {
-    let mut take = |record: &[u8]| {
-        if let Some(capture) = capture.as_mut() {
-            capture.record(record)?;
-        }
-        pipeline.record(record, around)
-    };
-    let any = if rest {
-        reader.drain_rest(&mut take).map(|()| true)?
-    } else {
-        reader.drain(&mut take)?
-    };
-    if any {
-        around.attached.flush_log();
-        pipeline.flush()?;
-    }
-    Ok(any)
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -343,27 +113,141 @@ async fn ended(command: Option<&mut Launched>) -> anyhow::Result<ExitStatus> {
     }
 }
 
-/// The live machine, for what the records do not carry.
-struct Live {
-    attached: Attached,
-    addresses: Option<AddressMap>,
+async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
+    let filter = Filter::new(&args.path, args.comm.clone(), args.open_path.clone())
+        .map_err(|error| ExitError::usage(format!("--path: {error}")))?;
+    // Listening begins before anything is looked at: no module goes unseen.
+    let watch = ModuleWatch::new()?;
+    let mut endings = Endings::new()?;
+    let Some((armed, wanted)) = arm(&args, &watch, &mut endings).await? else {
+        if args.command.is_empty() {
+            return Ok(Exit::Ok.into());
+        }
+        bail!("ended before the client's modules were loaded: the command was not run");
+    };
+    let mut live = Live::start(&args, armed, filter, wanted)?;
+
+    sleep(Duration::from_nanos(ARMING_NS)).await;
+    if let Some(path) = &args.ready_file {
+        File::create(path)
+            .with_context(|| format!("failed to create the ready file `{}`", path.display()))?;
+    }
+    if let Some(command) = &mut endings.command {
+        command.resume()?;
+    }
+    endings.deadline = args.duration.map(|duration| Instant::now() + duration);
+    let ending = loop {
+        let any = live.drain().context("failed to write")?;
+        if live.is_full() {
+            break Ending::Asked;
+        }
+        if any {
+            sleep(GATHER).await;
+        }
+        tokio::select! {
+            ready = live.ready() => ready?,
+            ending = endings.next() => break ending?,
+            module = watch.removal() => {
+                live.let_go(module?)?;
+                if let Some(ending) = back(&args, &mut live, &watch, &mut endings).await? {
+                    break ending;
+                }
+            }
+        }
+    };
+    match live.finish() {
+        Err(error) if is_broken_pipe(&error) => {}
+        finished => finished?,
+    }
+    Ok(match ending {
+        Ending::Asked => Exit::Ok.into(),
+        Ending::Command(status) => ExitCode::from(shell_status(status)),
+    })
 }
 
-impl Surroundings for Live {
-    fn stack(&mut self, id: u32) -> Option<Vec<String>> {
-        let stack = self.attached.stack(id)?;
-        let addresses = self
-            .addresses
-            .get_or_insert_with(|| AddressMap::read().unwrap_or_default());
-        Some(
-            stack
-                .iter()
-                .map(|address| addresses.name(*address))
-                .collect(),
-        )
+/// Attaches as soon as this machine can trace; with `--wait-module` the client's modules need
+/// not be there yet. Nothing if the trace was ended before.
+async fn arm(
+    args: &TraceArgs,
+    watch: &ModuleWatch,
+    endings: &mut Endings,
+) -> anyhow::Result<Option<(Armed, Wanted)>> {
+    let mut waited = false;
+    loop {
+        watch.catch_up()?;
+        let start = Instant::now();
+        let facts = startup::facts(args);
+        let took = start.elapsed();
+        match startup::cannot(&facts) {
+            None => match attach(args, &facts, took, waited, endings) {
+                Ok(armed) => return Ok(Some(armed)),
+                Err(error) => {
+                    let facts = startup::facts(args);
+                    // It went while we attached: as if it had not been there.
+                    match startup::cannot(&facts) {
+                        _ if args.wait_module && !modules::are_loaded(&facts) => {}
+                        why => return Err(why.unwrap_or(error)),
+                    }
+                }
+            },
+            Some(error) if !(args.wait_module && preflight::only_modules_are_missing(&facts)) => {
+                return Err(error);
+            }
+            Some(_) => {}
+        }
+        if !waited {
+            waited = true;
+            // What is wrong already is said before.
+            startup::wanted(args, true)?;
+            diagnostics::say(&format_args!(
+                "the kernel's NFSv4 client is not loaded (module {}): waiting until it is \
+                 (Ctrl-C ends)",
+                preflight::missing_modules(&facts).join(", ")
+            ));
+        }
+        tokio::select! {
+            changed = watch.change() => changed?,
+            _ = endings.next() => return Ok(None),
+        }
     }
+}
 
-    fn mounts(&mut self) -> Option<Vec<Mount>> {
-        mounts::read().ok().map(mounts::nfs4)
+fn attach(
+    args: &TraceArgs,
+    facts: &Facts,
+    facts_took: Duration,
+    waited: bool,
+    endings: &mut Endings,
+) -> anyhow::Result<(Armed, Wanted)> {
+    let mut wanted = startup::wanted(args, waited)?;
+    if endings.command.is_none() && !args.command.is_empty() {
+        endings.command = Some(Launched::start(&args.command)?);
+    }
+    wanted.filters.command = endings.command.as_ref().map(Launched::pid);
+    let armed = Armed::new(args, facts, facts_took, &wanted)?;
+    Ok((armed, wanted))
+}
+
+/// Waits until the client's modules are back, and attaches. If the trace ended before: why.
+async fn back(
+    args: &TraceArgs,
+    live: &mut Live,
+    watch: &ModuleWatch,
+    endings: &mut Endings,
+) -> anyhow::Result<Option<Ending>> {
+    let mut heard = Instant::now();
+    loop {
+        if live.is_full() {
+            return Ok(Some(Ending::Asked));
+        }
+        watch.catch_up()?;
+        if live.attach_again(args, heard).await? {
+            return Ok(None);
+        }
+        tokio::select! {
+            changed = watch.change() => changed?,
+            ending = endings.next() => return ending.map(Some),
+        }
+        heard = Instant::now();
     }
 }

@@ -53,6 +53,24 @@ pub struct StartupMs {
     pub verify: u64,
 }
 
+/// Which function tells what, of several that could; nothing if none does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ToldBy {
+    /// Whether an OPEN was sent.
+    pub sent: Option<&'static str>,
+    /// A delegated open from a cached one.
+    pub delegated: Option<&'static str>,
+}
+
+impl From<Signals> for ToldBy {
+    fn from(signals: Signals) -> Self {
+        Self {
+            sent: signals.sent.symbol(),
+            delegated: signals.delegated.symbol(),
+        }
+    }
+}
+
 /// Value of [`Session::probes`] for a probe in place.
 pub const ATTACHED: &str = "attached";
 

@@ -62,8 +62,22 @@ pub struct Summary {
     pub undecodable: u64,
     /// OPENs and LOOKUPs that reconstruction found to be in no open of a file.
     pub outside_paths: (u64, u64),
+    /// How often the client's modules went.
+    pub reloads: Reloads,
     /// What the kernel side counted.
     pub kernel: KernelCounts,
+}
+
+/// The client's modules, unloaded and loaded again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Reloads {
+    /// Times that probes went with a module.
+    pub gone: u64,
+    /// Times that all was attached again.
+    pub attached: u64,
+    /// From the news that the modules were back until then, together: opens in that time were
+    /// not seen.
+    pub unseen_ms: u64,
 }
 
 /// The JSON line of type `end`.
@@ -94,6 +108,9 @@ pub struct End {
     /// Records that found no room, by CPU, those where it happened.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub lost_by_cpu: BTreeMap<u32, u64>,
+    /// The client's modules, if one was unloaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reloads: Option<Reloads>,
     /// Per program.
     pub programs: BTreeMap<&'static str, ProgramCounts>,
 }
@@ -173,8 +190,20 @@ impl Summary {
             events: 0,
             undecodable: 0,
             outside_paths: (0, 0),
+            reloads: Reloads::default(),
             kernel: KernelCounts::default(),
         }
+    }
+
+    /// The client's modules are back, `unseen_ms` after it was heard. What the probes in place
+    /// do not count now is counted of nothing.
+    pub fn attached_again(&mut self, signals: Signals, unseen_ms: u64) {
+        self.reloads.attached += 1;
+        self.reloads.unseen_ms += unseen_ms;
+        if self.signals.sent.counts() {
+            self.signals.sent = signals.sent;
+        }
+        self.signals.lookups &= signals.lookups;
     }
 
     /// Counts a row that is shown.
@@ -230,6 +259,7 @@ impl Summary {
             running_at_end: kernel.running_at_end,
             lost: kernel.lost(self.undecodable),
             lost_by_cpu: kernel.lost_by_cpu.clone(),
+            reloads: (self.reloads.gone > 0).then_some(self.reloads),
             programs: kernel.programs.clone(),
         }
     }

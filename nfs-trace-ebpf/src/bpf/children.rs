@@ -12,7 +12,7 @@ use super::{
     emit::ensure_comm,
     flavour::{self, diagnose},
     kread::read,
-    maps::{TIDS, armed, count},
+    maps::{TIDS, count, following},
     thread::{current, missed, tid},
 };
 
@@ -24,7 +24,7 @@ fn nfst_fork(ctx: TracePointContext) -> u32 {
 
 #[inline(always)]
 fn try_fork(ctx: &TracePointContext) -> Option<()> {
-    let config = armed()?;
+    let config = following()?;
     if config.filters & FILTER_TID == 0 {
         return None;
     }
@@ -62,7 +62,7 @@ fn nfst_exit(ctx: ProbeContext) -> u32 {
 /// thread will.
 #[inline(always)]
 fn try_exit(ctx: &impl EbpfContext) -> Option<()> {
-    armed()?;
+    following()?;
     let _ = TIDS.remove(tid());
     let thread = current()?;
     if thread.active != 0 {

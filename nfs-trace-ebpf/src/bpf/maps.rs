@@ -5,7 +5,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, ProgramArray},
 };
 use nfs_trace_ebpf::{
-    config::{Config, Counters},
+    config::{ARMED, Config, Counters, OFF},
     probes::Id,
 };
 
@@ -43,12 +43,13 @@ pub(crate) fn config() -> Option<&'static Config> {
 /// The configuration, once everything is attached.
 #[inline(always)]
 pub(crate) fn armed() -> Option<&'static Config> {
-    let config = config()?;
-    if config.armed == 0 {
-        None
-    } else {
-        Some(config)
-    }
+    config().filter(|config| config.armed == ARMED)
+}
+
+/// The configuration, also while the client's modules are gone.
+#[inline(always)]
+pub(crate) fn following() -> Option<&'static Config> {
+    config().filter(|config| config.armed != OFF)
 }
 
 /// Changes this CPU's counters of a program.

@@ -94,7 +94,7 @@ fn try_names(ctx: &ProbeContext) -> Option<()> {
     let thread = current()?;
     let node = thread.node;
     let link = read::<Link>(node, config.offsets.dentry_link)?;
-    let own = link.identity();
+    let own = link.identity() ^ u64::from(config.generation);
     if !knows(node, own) {
         if !send(ctx, thread, node, &link) {
             return None;
@@ -115,7 +115,7 @@ fn try_names(ctx: &ProbeContext) -> Option<()> {
 #[inline(always)]
 fn chain(config: &Config, dentry: u64) -> Option<u64> {
     let mut node = dentry;
-    let mut chain = 0u64;
+    let mut chain = u64::from(config.generation);
     let mut room = MaybeUninit::<Link>::uninit();
     flavour::ready(&mut room);
     for _ in 0..MAX_DEPTH {

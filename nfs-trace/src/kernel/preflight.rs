@@ -60,24 +60,15 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
         .iter()
         .filter(|probe| probe.need == Need::Required && facts.resolve(probe).is_empty())
         .collect();
-    let all_of = |module| PROBES.iter().filter(|probe| probe.module == module).count();
-    let gone: Vec<&str> = ["nfs", "nfsv4"]
-        .into_iter()
-        .filter(|module| {
-            // None of the module's functions is there, needed or not.
-            let absent = PROBES
-                .iter()
-                .filter(|probe| probe.module == *module && facts.resolve(probe).is_empty());
-            absent.count() == all_of(*module)
-        })
-        .collect();
+    let gone = missing_modules(facts);
     if !gone.is_empty() {
         problem(
             format!(
                 "the kernel's NFSv4 client is not loaded (module {})",
                 gone.join(", ")
             ),
-            "mount an NFSv4 file system or run `modprobe nfsv4`, then start again",
+            "mount an NFSv4 file system or run `modprobe nfsv4`, then start again \
+             (`nfs-trace trace --wait-module` waits for it)",
         );
     }
     let mut symbols: Vec<&str> = missing
@@ -93,6 +84,23 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
         );
     }
     problems
+}
+
+/// Whether all would be well with the client's modules loaded.
+#[must_use]
+pub fn only_modules_are_missing(facts: &Facts) -> bool {
+    problems(facts).len() == 1 && !missing_modules(facts).is_empty()
+}
+
+/// The client's modules that are not there, neither loaded nor built in.
+#[must_use]
+pub fn missing_modules(facts: &Facts) -> Vec<&'static str> {
+    // None of the module's functions is there, needed or not.
+    let is_missing = |module: &&str| {
+        let mut probes = PROBES.iter().filter(|probe| probe.module == *module);
+        probes.all(|probe| facts.resolve(probe).is_empty())
+    };
+    ["nfs", "nfsv4"].into_iter().filter(is_missing).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! JSON: one object a line, of type `start`, `open` or `end`.
+//! JSON: one object a line, of type `start`, `open`, `module` or `end`.
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::Render;
 use crate::{
     mounts::Mount,
+    notice::Notice,
     row::Row,
-    session::{Session, StartupMs},
+    session::{Session, StartupMs, ToldBy},
     summary::{End, Summary},
 };
 
@@ -20,6 +21,7 @@ use crate::{
 enum Line<'a> {
     Start(Start<'a>),
     Open(&'a Row),
+    Module(&'a Notice<'a>),
     End(End),
 }
 
@@ -36,13 +38,6 @@ struct Start<'a> {
     told_by: ToldBy,
     mounts: &'a [Mount],
     startup_ms: StartupMs,
-}
-
-/// Which function tells what, of several that could.
-#[derive(Serialize)]
-struct ToldBy {
-    sent: Option<&'static str>,
-    delegated: Option<&'static str>,
 }
 
 /// Writes to anything; buffering is the writer's.
@@ -76,7 +71,6 @@ impl<W: Write> Render for Json<W> {
             startup_ms,
             ..
         } = session;
-        let signals = session.signals();
         self.line(&Line::Start(Start {
             version,
             abi_version: *abi_version,
@@ -85,10 +79,7 @@ impl<W: Write> Render for Json<W> {
             layout,
             layout_why,
             probes,
-            told_by: ToldBy {
-                sent: signals.sent.symbol(),
-                delegated: signals.delegated.symbol(),
-            },
+            told_by: session.signals().into(),
             mounts,
             startup_ms: *startup_ms,
         }))
@@ -96,6 +87,10 @@ impl<W: Write> Render for Json<W> {
 
     fn row(&mut self, row: &Row) -> io::Result<()> {
         self.line(&Line::Open(row))
+    }
+
+    fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {
+        self.line(&Line::Module(notice))
     }
 
     fn end(&mut self, summary: &Summary) -> io::Result<()> {

@@ -5,7 +5,7 @@ pub mod text;
 
 use std::io;
 
-use crate::{row::Row, session::Session, summary::Summary};
+use crate::{notice::Notice, row::Row, session::Session, summary::Summary};
 
 /// One output format. Rows go to stdout; `note` is for people and goes to stderr.
 pub trait Render {
@@ -19,6 +19,11 @@ pub trait Render {
     /// # Errors
     /// If it cannot be written.
     fn row(&mut self, row: &Row) -> io::Result<()>;
+    /// Between rows.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()>;
     /// After the last row.
     ///
     /// # Errors

@@ -11,9 +11,10 @@ use jiff::tz::TimeZone;
 use super::Render;
 use crate::{
     names::{errno_name, escape},
+    notice::Notice,
     row::{Row, StepRow},
     session::{ATTACHED, Session},
-    summary::Summary,
+    summary::{Reloads, Summary},
     trace::{Delegated, Gap, PathWord, Sent, Signals},
 };
 
@@ -171,6 +172,11 @@ impl<W: Write, N: Write> Render for Text<W, N> {
         Ok(())
     }
 
+    /// Said on stderr, whatever the format.
+    fn notice(&mut self, _notice: &Notice<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
     fn end(&mut self, summary: &Summary) -> io::Result<()> {
         self.out.flush()?;
         for line in footer(summary) {
@@ -279,6 +285,7 @@ fn footer(summary: &Summary) -> Vec<String> {
             count(end.running_at_end, "call was", "calls were"),
         ));
     }
+    lines.extend(end.reloads.map(reloads_line));
     let lost = end.lost;
     if lost.is_nothing() && end.incomplete == 0 {
         lines.push("  nothing lost, every path complete".into());
@@ -323,6 +330,23 @@ fn footer(summary: &Summary) -> Vec<String> {
         count(end.incomplete, "path is", "paths are")
     ));
     lines
+}
+
+fn reloads_line(reloads: Reloads) -> String {
+    let Reloads {
+        gone,
+        attached,
+        unseen_ms,
+    } = reloads;
+    let gone = match gone {
+        1 => "once".to_string(),
+        gone => format!("{gone} times"),
+    };
+    let rest = match attached {
+        0 => ", and did not come back".to_string(),
+        _ => format!("; opens in the {unseen_ms} ms until all was attached again were not seen"),
+    };
+    format!("  modules of the client were unloaded {gone}{rest}")
 }
 
 fn count(n: u64, one: &str, many: &str) -> String {
@@ -384,6 +408,30 @@ mod tests {
     fn a_long_path_keeps_its_end() {
         assert_eq!(keep_end("/mnt/short", 10), "/mnt/short");
         assert_eq!(keep_end("/mnt/longer", 10), "\u{2026}nt/longer");
+    }
+
+    #[test]
+    fn the_footer_says_when_nothing_could_be_seen() {
+        let mut summary = Summary::new(session::signals(&BTreeMap::new()));
+        let mut line = |gone, attached, unseen_ms| {
+            summary.reloads = Reloads {
+                gone,
+                attached,
+                unseen_ms,
+            };
+            let lines = footer(&summary);
+            lines[lines.len() - 2].clone()
+        };
+        assert!(line(0, 0, 0).contains("OPEN sent"));
+        assert_eq!(
+            line(1, 0, 0),
+            "  modules of the client were unloaded once, and did not come back"
+        );
+        assert_eq!(
+            line(3, 3, 340),
+            "  modules of the client were unloaded 3 times; opens in the 340 ms until all was \
+             attached again were not seen"
+        );
     }
 
     #[test]

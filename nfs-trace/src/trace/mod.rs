@@ -117,6 +117,27 @@ impl Tracer {
         }
     }
 
+    /// Ends everything that is pending, as [`Self::finish`] does, because the client's modules
+    /// were unloaded; no dentry of theirs is left. Threads go on with the numbers of their
+    /// records.
+    pub fn interrupt(&mut self, lost: bool, done: &mut impl FnMut(OpenPath)) {
+        let mut threads = std::mem::replace(&mut self.threads, LruCache::new(THREADS));
+        while let Some((tid, mut thread)) = threads.pop_lru() {
+            if lost && thread.is_inside() {
+                thread.gap.get_or_insert(Gap::RecordLost);
+            }
+            self.flush(tid, &mut thread, done);
+            self.threads.push(tid, thread);
+        }
+        self.names.forget();
+    }
+
+    /// The modules are back and probed again, perhaps otherwise; see [`Self::new`].
+    pub fn resume(&mut self, signals: Signals, armed_ns: u64) {
+        self.signals = signals;
+        self.armed_ns = armed_ns;
+    }
+
     fn revalidate(
         &mut self,
         thread: &mut Thread,

@@ -41,6 +41,11 @@ impl Names {
         }
     }
 
+    /// The dentries are gone; ids go on.
+    pub(super) fn forget(&mut self) {
+        self.table.clear();
+    }
+
     fn new_id(&mut self) -> u32 {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1).max(1);

@@ -21,6 +21,11 @@ pub(super) struct Thread {
 }
 
 impl Thread {
+    /// Whether it is in the middle of something.
+    pub(super) fn is_inside(&self) -> bool {
+        self.pending.is_some() || !self.inner.is_empty()
+    }
+
     /// Sees what is missing between this record and the thread's one before.
     pub(super) fn check_order(&mut self, stamp: &Stamp) {
         let lost = match self.next_seq {

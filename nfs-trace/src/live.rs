@@ -1,0 +1,316 @@
+//! A live trace: programs, buffer and pipeline, from the first attaching to the last row, over
+//! any number of times that the client's modules are unloaded and loaded again.
+
+use std::{fs::File, io, io::BufWriter, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    attach::{Attached, Options},
+    calibrate, capture,
+    cli::TraceArgs,
+    clock::monotonic_ns,
+    diagnostics,
+    filter::Filter,
+    kernel::{Facts, symbols::AddressMap},
+    modules,
+    mounts::{self, Mount},
+    notice::{self, Notice, What},
+    pipeline::{Pipeline, Show, Surroundings},
+    session::{Session, StartupMs},
+    startup::{self, Wanted, milliseconds},
+    trace::ARMING_NS,
+    transport::Reader,
+};
+
+const WRITE: &str = "failed to write";
+
+/// Attached and armed.
+pub struct Armed {
+    attached: Attached,
+    reader: Reader,
+    session: Session,
+}
+
+impl Armed {
+    /// Attaches to what `facts` has found, in `facts_took`, and arms.
+    ///
+    /// # Errors
+    /// If the machine cannot do what is asked for.
+    pub fn new(
+        args: &TraceArgs,
+        facts: &Facts,
+        facts_took: Duration,
+        wanted: &Wanted,
+    ) -> anyhow::Result<Self> {
+        let start = Instant::now();
+        let layout = calibrate::layout(&args.layout, facts)?;
+        let facts_took = facts_took + start.elapsed();
+        startup::tells_mounts(args, &layout)?;
+        let start = Instant::now();
+        let options = Options {
+            transport: args.transport,
+            buffer: args.buffer * 1024,
+            stacks: args.stack,
+            detail: false,
+        };
+        let mut attached = Attached::new(facts, &layout, &wanted.filters, &options)?;
+        let reader = attached.take_reader()?;
+        attached.arm(true)?;
+        let startup_ms = startup_ms(facts_took, start, &attached);
+        let session = startup::session(facts, &layout, &attached, startup_ms)?;
+        Ok(Self {
+            attached,
+            reader,
+            session,
+        })
+    }
+}
+
+fn startup_ms(facts_took: Duration, attach_start: Instant, attached: &Attached) -> StartupMs {
+    StartupMs {
+        facts: milliseconds(facts_took),
+        attach: milliseconds(attach_start.elapsed()),
+        verify: milliseconds(attached.verify),
+    }
+}
+
+/// The trace that is running.
+pub struct Live {
+    reader: Reader,
+    pipeline: Pipeline,
+    capture: Option<capture::Writer<BufWriter<File>>>,
+    around: Around,
+    /// The paths of `--mount`.
+    mounts: Vec<PathBuf>,
+}
+
+impl Live {
+    /// Shows the beginning.
+    ///
+    /// # Errors
+    /// If an output cannot be written.
+    pub fn start(
+        args: &TraceArgs,
+        armed: Armed,
+        filter: Filter,
+        wanted: Wanted,
+    ) -> anyhow::Result<Self> {
+        let Armed {
+            attached,
+            reader,
+            session,
+        } = armed;
+        let capture = match &args.capture {
+            Some(path) => Some(startup::create_capture(path, &session)?),
+            None => None,
+        };
+        let Wanted { filters, mounts } = wanted;
+        let show = Show {
+            filter,
+            mounts: if filters.devs.is_empty() {
+                mounts.clone()
+            } else {
+                Vec::new()
+            },
+            count: args.count,
+            raw_pointers: args.raw_pointers,
+        };
+        let render = startup::renderer(args)?;
+        let pipeline =
+            Pipeline::start(session, show, render).context("failed to write to stdout")?;
+        Ok(Self {
+            reader,
+            pipeline,
+            capture,
+            around: Around {
+                attached,
+                addresses: None,
+            },
+            mounts,
+        })
+    }
+
+    /// Waits until there may be something to take.
+    ///
+    /// # Errors
+    /// If the buffer cannot be polled.
+    pub async fn ready(&mut self) -> io::Result<()> {
+        self.reader.ready().await
+    }
+
+    /// Whether `--count` is reached.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.pipeline.is_full()
+    }
+
+    /// Takes what is in the buffer. Returns whether there was anything.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn drain(&mut self) -> io::Result<bool> {
+        self.take(|reader, take| reader.drain(take))
+    }
+
+    /// Takes all there is, when nothing is added any more.
+    fn drain_rest(&mut self) -> io::Result<()> {
+        self.take(|reader, take| reader.drain_rest(take).map(|()| true))
+            .map(drop)
+    }
+
+    fn take(
+        &mut self,
+        drain: impl FnOnce(&mut Reader, &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<bool>,
+    ) -> io::Result<bool> {
+        let Self {
+            reader,
+            pipeline,
+            capture,
+            around,
+            ..
+        } = self;
+        let any = drain(reader, &mut |record| {
+            if let Some(capture) = capture {
+                capture.record(record)?;
+            }
+            pipeline.record(record, around)
+        })?;
+        if any {
+            around.attached.flush_log();
+            pipeline.flush()?;
+        }
+        Ok(any)
+    }
+
+    /// A module of the client was unloaded (or, with none, may have been): shows what was seen
+    /// until then, and lets go of the functions.
+    ///
+    /// # Errors
+    /// If the kernel refuses, or the rows cannot be written.
+    pub fn let_go(&mut self, module: Option<&str>) -> anyhow::Result<()> {
+        self.around.attached.detach_probes()?;
+        self.drain_rest().context(WRITE)?;
+        let counts = self.around.attached.counts(&self.reader.arrived())?;
+        self.pipeline
+            .interrupt(&counts, &mut self.around)
+            .context(WRITE)?;
+        if let Some(mut capture) = self.capture.take() {
+            capture.flush().context(WRITE)?;
+            log::warn!("the capture ends here: it has room for one session");
+        }
+        self.say(What::Gone { module })
+    }
+
+    /// Attaches again if the client is there. `back`: when that was heard. Returns whether it
+    /// is.
+    ///
+    /// # Errors
+    /// If it cannot be said.
+    pub async fn attach_again(&mut self, args: &TraceArgs, back: Instant) -> anyhow::Result<bool> {
+        let start = Instant::now();
+        let facts = startup::facts(args);
+        if !modules::are_loaded(&facts) {
+            return Ok(false);
+        }
+        match self.arm_again(args, &facts, start) {
+            Ok(session) => {
+                sleep(Duration::from_nanos(ARMING_NS)).await;
+                let unseen_ms = milliseconds(back.elapsed());
+                self.pipeline
+                    .resume(session, unseen_ms, self.mounts.clone());
+                let session = self.pipeline.session().clone();
+                let attached = notice::Attached::new(&session, unseen_ms);
+                self.say(What::Attached(attached))?;
+                Ok(true)
+            }
+            Err(error) => {
+                self.around.attached.detach_probes()?;
+                // If it has gone again meanwhile, that was announced and is no failure.
+                if modules::are_loaded(&startup::facts(args)) {
+                    let why = format!("{error:#}");
+                    self.say(What::Refused { why })?;
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn arm_again(
+        &mut self,
+        args: &TraceArgs,
+        facts: &Facts,
+        start: Instant,
+    ) -> anyhow::Result<Session> {
+        if let Some(error) = startup::cannot(facts) {
+            return Err(error);
+        }
+        let layout = calibrate::layout(&args.layout, facts)?;
+        startup::tells_mounts(args, &layout)?;
+        let facts_took = start.elapsed();
+        let start = Instant::now();
+        let Around {
+            attached,
+            addresses,
+        } = &mut self.around;
+        attached.attach_again(facts, &layout)?;
+        attached.arm(true)?;
+        *addresses = None;
+        let startup_ms = startup_ms(facts_took, start, attached);
+        startup::session(facts, &layout, attached, startup_ms)
+    }
+
+    /// On stderr, and where the format has a place for it.
+    fn say(&mut self, what: What<'_>) -> anyhow::Result<()> {
+        diagnostics::say(&what);
+        let notice = Notice {
+            ts_ns: monotonic_ns(),
+            time: Timestamp::now(),
+            what,
+        };
+        self.pipeline.notice(&notice).context(WRITE)
+    }
+
+    /// Disarms, takes the rest and shows the end.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        self.around.attached.arm(false)?;
+        self.drain_rest().context(WRITE)?;
+        if let Some(capture) = &mut self.capture {
+            capture.flush().context(WRITE)?;
+        }
+        let counts = self.around.attached.counts(&self.reader.arrived())?;
+        self.pipeline
+            .finish(counts, &mut self.around)
+            .context(WRITE)
+    }
+}
+
+/// The live machine, for what the records do not carry.
+struct Around {
+    attached: Attached,
+    addresses: Option<AddressMap>,
+}
+
+impl Surroundings for Around {
+    fn stack(&mut self, id: u32) -> Option<Vec<String>> {
+        let stack = self.attached.stack(id)?;
+        let addresses = self
+            .addresses
+            .get_or_insert_with(|| AddressMap::read().unwrap_or_default());
+        Some(
+            stack
+                .iter()
+                .map(|address| addresses.name(*address))
+                .collect(),
+        )
+    }
+
+    fn mounts(&mut self) -> Option<Vec<Mount>> {
+        mounts::read().ok().map(mounts::nfs4)
+    }
+}
