@@ -13,6 +13,8 @@
 //! missed                         the next record says that a return was missed
 //! inside                         the next record says that one was missed inside its call
 //! unjoined                       the next record says that an OPEN was not joined
+//! gone                           the modules are unloaded; with lost, records may be missing
+//! back                           they are probed again
 //! t2 ...                         by thread 2 (else thread 1)
 //! ```
 //! Every event ends 10 ns after the one before. What is inside a call is written before
@@ -115,6 +117,16 @@ impl Feed {
             }
             "unjoined" => {
                 self.unjoined = true;
+                return;
+            }
+            "gone" => {
+                let paths = &mut self.paths;
+                self.tracer
+                    .interrupt(has("lost"), &mut |path| paths.push(path));
+                return;
+            }
+            "back" => {
+                self.tracer.resume(self.tracer.signals, self.now);
                 return;
             }
             "name" => {
@@ -581,4 +593,54 @@ fn memory_is_bounded_and_what_is_evicted_is_shown() {
     assert_eq!(feed.paths.len(), 100);
     assert_eq!(feed.tracer.threads.len(), super::THREADS.get());
     assert_eq!(feed.finish().len(), threads as usize);
+}
+
+#[test]
+fn unloaded_modules_end_what_is_pending_and_threads_go_on() {
+    check(
+        "reval rcu F 1 dir\n gone\n back\n reval rcu F 1 dir\n task\n file F 0 tasks=1",
+        &["directory failed ? EndNotSeen", "directory cached 0"],
+    );
+    check(
+        "reval rcu F 1 dir\n task\n file F 0 tasks=1\n gone lost\n back\n \
+         reval rcu F 1 dir\n task\n file F 0 tasks=1",
+        &["directory cached 0", "directory cached 0"],
+    );
+    // Its end may be among what is missing.
+    check(
+        "reval rcu F 1 dir\n gone lost",
+        &["directory unknown ? RecordLost EndNotSeen"],
+    );
+    // Numbers tell of a record that was lost meanwhile.
+    check(
+        "reval rcu F 1\n task\n file F 0 tasks=1\n gone\n back\n lose\n \
+         reval rcu F 1 dir\n task\n file F 0 tasks=1",
+        &["accepted cached 0", "directory cached 0 RecordLost"],
+    );
+}
+
+#[test]
+fn an_open_that_may_have_begun_before_the_modules_were_probed_again_is_marked() {
+    let events = "gone\n back\n task\n file F 0 tasks=1";
+    check(events, &["none cached 0 BeganBefore"]);
+}
+
+#[test]
+fn no_dentry_outlives_the_modules() {
+    let mut feed = Feed::new();
+    for line in [
+        "name F file",
+        "file F 0 tasks=0",
+        "gone",
+        "back",
+        "file F 0 tasks=0",
+        "name F file",
+        "file F 0 tasks=0",
+    ] {
+        feed.line(line);
+    }
+    let ids: Vec<_> = feed.paths.iter().map(|path| path.dentry_id).collect();
+    let named: Vec<_> = feed.paths.iter().map(|path| path.path.is_some()).collect();
+    assert_eq!(named, [true, false, true]);
+    assert!(ids[0] < ids[1], "{ids:?}");
 }

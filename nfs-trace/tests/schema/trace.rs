@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, fs};
 
 use nfs_trace::{
+    capture,
     names::claim_name,
+    notice::{Attached, Notice, What},
     render::{Render as _, json::Json},
-    session::signals,
-    summary::{ProgramCounts, Summary},
+    session::{Session, signals},
+    summary::{ProgramCounts, Reloads, Summary},
     trace::{Gap, NameCheck, PathWord},
 };
 use serde_json::{Value, json};
@@ -202,6 +204,7 @@ fn the_end_of_a_live_trace_validates() {
     let end: Value = serde_json::from_slice(&line).expect("JSON");
     assert_eq!(end["programs"]["nfst_reval_in"]["hits"], 23);
     assert_eq!(end["lost_by_cpu"], json!({"1": 1}));
+    assert_eq!(end["reloads"], Value::Null, "no module went");
     assert_valid(&validator("trace"), &end, "end");
     let odd = changed(&end, "/lost_by_cpu", |it| {
         it.insert("first".into(), json!(1));
@@ -215,4 +218,93 @@ fn the_end_of_a_live_trace_validates() {
         it.remove("failed");
     });
     assert!(!validator("trace").is_valid(&odd), "every word is there");
+}
+
+/// A line as the renderer writes it.
+fn written(write: impl FnOnce(&mut Json<&mut Vec<u8>>)) -> Value {
+    let mut line = Vec::new();
+    write(&mut Json::new(&mut line));
+    serde_json::from_slice(&line).expect("JSON")
+}
+
+fn a_session() -> Session {
+    let file = data().join("6.1-stock-create-v4.0.cap");
+    let bytes = fs::read(file).expect("the capture");
+    capture::read(bytes.into()).expect("a capture").0
+}
+
+/// The lines about modules that go and come back, of which no replay has any.
+#[test]
+fn lines_about_modules_validate() {
+    let validator = validator("trace");
+    let mut session = a_session();
+    let line = |what: What<'_>| {
+        let notice = Notice {
+            ts_ns: 1_234,
+            time: jiff::Timestamp::UNIX_EPOCH,
+            what,
+        };
+        written(|json| json.notice(&notice).expect("a line"))
+    };
+    let why = "this kernel has no function nfs4_open_done".into();
+    let mut lines = vec![
+        line(What::Gone {
+            module: Some("nfsv4"),
+        }),
+        line(What::Gone { module: None }),
+        line(What::Refused { why }),
+        line(What::Attached(Attached::new(&session, 340))),
+    ];
+    session.layout_why = "this kernel has no BTF".into();
+    lines.push(line(What::Attached(Attached::new(&session, 340))));
+    for line in &lines {
+        assert_valid(&validator, line, &line.to_string());
+        assert_eq!(line["type"], "module");
+        for key in line.as_object().expect("an object").keys() {
+            let gone = changed(line, "", |it| {
+                it.remove(key);
+            });
+            let optional = key == "layout_why";
+            assert_eq!(validator.is_valid(&gone), optional, "{key} gone: {gone}");
+            let odd = changed(line, "", |it| {
+                it.insert(key.clone(), json!(-1.5));
+            });
+            assert!(!validator.is_valid(&odd), "{odd} passes");
+        }
+        let extra = changed(line, "", |it| {
+            it.insert("extra".into(), json!(1));
+        });
+        assert!(!validator.is_valid(&extra), "{extra} passes");
+    }
+    let start = written(|json| json.start(&session).expect("a line"));
+    for key in [
+        "layout",
+        "layout_why",
+        "probes",
+        "told_by",
+        "mounts",
+        "startup_ms",
+    ] {
+        assert_eq!(lines[4][key], start[key], "{key}");
+    }
+}
+
+#[test]
+fn the_end_says_how_often_the_modules_went() {
+    let mut summary = Summary::new(signals(&BTreeMap::new()));
+    summary.reloads = Reloads {
+        gone: 3,
+        attached: 2,
+        unseen_ms: 700,
+    };
+    let end = written(|json| json.end(&summary).expect("a line"));
+    assert_eq!(
+        end["reloads"],
+        json!({"gone": 3, "attached": 2, "unseen_ms": 700})
+    );
+    assert_valid(&validator("trace"), &end, "end");
+    let odd = changed(&end, "/reloads", |it| {
+        it["gone"] = json!(0);
+    });
+    assert!(!validator("trace").is_valid(&odd));
 }
