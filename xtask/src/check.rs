@@ -12,6 +12,9 @@ pub struct Check {
     pub what: &'static str,
 }
 
+/// The check that needs the modules of a second client.
+pub const SWAP: &str = "module-swap";
+
 const fn row(name: &'static str, what: &'static str) -> Check {
     Check { name, what }
 }
@@ -92,7 +95,15 @@ pub const CHECKS: &[Check] = &[
     ),
     row(
         "module-gone",
-        "unloading the client's modules while tracing, and tracing without them",
+        "the client's modules unloaded while tracing: said, let go of, waited for; refused without",
+    ),
+    row(
+        "wait-module",
+        "--wait-module: started before the modules are loaded, with a mount or a command",
+    ),
+    row(
+        SWAP,
+        "stock modules and ones without be189f7e by turns under one trace: the classes change",
     ),
     row("lockdown", "kernel lockdown is said to be the obstacle"),
 ];

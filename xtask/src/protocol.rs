@@ -13,6 +13,8 @@ pub const JOB_PATH: &str = "/lab/job.json";
 pub const TRACER_PATH: &str = "/usr/bin/nfs-trace";
 /// The modules to load: one line each, path and parameters, in load order.
 pub const MODULES_PATH: &str = "/lab/modules";
+/// Modules of a second client in the guest, for checks that change from one to the other.
+pub const SWAP_PATH: &str = "/lab/swap";
 /// Up to this many opens an outcome carries the rows themselves.
 pub const ROWS_AT_MOST: usize = 200;
 

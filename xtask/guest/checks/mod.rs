@@ -11,6 +11,7 @@ mod output;
 mod pressure;
 pub(crate) mod reader;
 pub(crate) mod refusal;
+mod reload;
 mod selection;
 mod signals;
 pub(crate) mod tool;
@@ -19,7 +20,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use lab_contract::{
-    check::{Checked, Verdict},
+    check::{Checked, SWAP, Verdict},
     protocol::{Job, Message},
 };
 
@@ -88,6 +89,8 @@ fn one(name: &str, ground: &Ground) -> Result<Held> {
         "many-tasks" => pressure::many_tasks(ground),
         "not-allowed" => not_allowed::by_delegation(ground),
         "module-gone" => modules::gone(ground),
+        "wait-module" => reload::wait_module(ground),
+        SWAP => reload::swap(ground),
         "lockdown" => refusal::lockdown(),
         _ => bail!("no check `{name}`"),
     }

@@ -37,6 +37,8 @@ pub(crate) struct Ended {
 pub(super) struct Report {
     pub(super) start: Value,
     pub(super) rows: Vec<Value>,
+    /// What was said of the client's modules.
+    pub(super) modules: Vec<Value>,
     pub(super) end: Value,
 }
 
@@ -123,6 +125,20 @@ impl Tool {
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         kill_process(Pid::from_child(&self.child), signal).context("send a signal to nfs-trace")
+    }
+
+    /// Waits until it has said this on stderr so many times.
+    pub(super) fn wait_said(&self, words: &str, times: usize) -> Result<()> {
+        let said = || self.files.text("err");
+        wait_for(&format!("`{words}` said"), PATIENCE, || {
+            Ok(said().matches(words).count() >= times)
+        })
+        .with_context(|| format!("it said: {}", said()))
+    }
+
+    /// Whether it has said that every open is seen.
+    pub(super) fn is_ready(&self) -> bool {
+        self.files.path("ready").exists()
     }
 
     /// Ends it as Ctrl-C would.
@@ -219,10 +235,17 @@ impl Ended {
         Ok(())
     }
 
-    /// The lines of `--format json`, which must be `start`, `open`*, `end`.
+    /// The lines of `--format json`.
     pub(super) fn report(&self) -> Result<Report> {
-        let mut lines = self
-            .out
+        Report::parse(&self.out)
+    }
+}
+
+impl Report {
+    /// The lines of `--format json`, which must be `start`, `open` and `module` in any order,
+    /// `end`.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let mut lines = text
             .lines()
             .map(|line| serde_json::from_str(line).with_context(|| format!("parse `{line}`")))
             .collect::<Result<Vec<Value>>>()?;
@@ -231,24 +254,21 @@ impl Ended {
         ensure!(!lines.is_empty(), "there is no start line");
         let start = lines.remove(0);
         ensure!(start["type"] == "start", "the first line is {start}");
+        let (rows, modules): (Vec<_>, Vec<_>) =
+            lines.into_iter().partition(|line| line["type"] == "open");
         ensure!(
-            lines.iter().all(|row| row["type"] == "open"),
+            modules.iter().all(|line| line["type"] == "module"),
             "a line is out of place"
         );
-        ensure!(
-            end["opens"] == lines.len(),
-            "{} rows, but {end}",
-            lines.len()
-        );
-        Ok(Report {
+        ensure!(end["opens"] == rows.len(), "{} rows, but {end}", rows.len());
+        Ok(Self {
             start,
-            rows: lines,
+            rows,
+            modules,
             end,
         })
     }
-}
 
-impl Report {
     /// How many rows `choose` says yes to.
     pub(super) fn count(&self, choose: impl Fn(&Value) -> bool) -> usize {
         self.rows.iter().filter(|row| choose(row)).count()

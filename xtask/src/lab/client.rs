@@ -10,9 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
-use lab_contract::protocol::NfsVersion;
+use lab_contract::protocol::{NfsVersion, SWAP_PATH};
 
 use super::{
+    cpio::Archive,
     devel::{self, Devel},
     kernel::Kernel,
     own_kernel,
@@ -148,6 +149,26 @@ pub(crate) fn build(kernel: &Kernel, client: Client) -> Result<Option<PathBuf>> 
         cache::remove_dir(&tree)
     })?;
     Ok(Some(dir))
+}
+
+/// The modules of the client without be189f7e as an archive for a guest that runs the kernel's own:
+/// a check changes from one to the other. None where there is no such client.
+pub(crate) fn swap(kernel: &Kernel, client: Client) -> Result<Option<Vec<u8>>> {
+    let other = Client::WithoutBe189f7e;
+    if client != Client::Stock || !other.patched_series().contains(&kernel.series) {
+        return Ok(None);
+    }
+    let Some(dir) = build(kernel, other)? else {
+        return Ok(None);
+    };
+    let mut archive = Archive::default();
+    archive.directory(SWAP_PATH);
+    for module in MODULES {
+        let path = dir.join(module);
+        let content = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+        archive.file(&format!("{SWAP_PATH}/{module}"), 0o644, &content);
+    }
+    Ok(Some(archive.finish()))
 }
 
 fn compile(devel: &Devel, patch: &Path, cc: &str, tree: &Path) -> Result<()> {

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use lab_contract::protocol::{Job, Mode};
+use lab_contract::{
+    check,
+    protocol::{Job, Mode},
+};
 
 use super::{
     accel, bpftool,
@@ -117,6 +120,9 @@ pub(crate) fn prepare(spec: &Spec, job: &Job) -> Result<Guest> {
     let mut bytes = std::fs::read(&base)?;
     if matches!(job.mode, Mode::Check | Mode::Verdicts) {
         bytes.extend(bpftool::archive(SUITES)?);
+    }
+    if job.scenarios.iter().any(|name| name == check::SWAP) {
+        bytes.extend(client::swap(&kernel, spec.client)?.unwrap_or_default());
     }
     bytes.extend(image::overlay(job, &init, tracer.as_deref())?);
     cache::write(&initrd, bytes)?;

@@ -1,0 +1,194 @@
+//! The developer's loop: one trace all the time, while the client's modules are unloaded and
+//! others are loaded.
+
+use std::{fs::File, path::Path};
+
+use anyhow::{Context as _, Result, ensure};
+use lab_contract::protocol::{NfsVersion, SWAP_PATH};
+
+use super::{
+    Held,
+    ground::{Ground, mount_both, processes, read},
+    held, kernel,
+    modules::{load, unload_all},
+    tool::{Report, Tool},
+};
+use crate::{boot, client, tracer};
+
+/// Reopens in each round.
+const REOPENS: [u64; 4] = [3, 5, 7, 11];
+const STOCK: &str = "wire";
+const WITHOUT: &str = "cached";
+
+pub(super) fn swap(ground: &Ground) -> Result<Held> {
+    if !Path::new(SWAP_PATH).exists() {
+        return Ok(Held::Skipped(
+            "needs the stock client, and a kernel that has a client without-be189f7e \
+             (xtask/patches)"
+                .into(),
+        ));
+    }
+    let mut took = Vec::new();
+    let tool = Tool::armed(&["--format", "json"])?;
+    // Over v4.0, and so that each round is like the others.
+    change(STOCK)?;
+    let mut words = vec![STOCK];
+    round(ground, &tool, 0, 1)?;
+    for (index, word) in (1..).zip([WITHOUT, STOCK, WITHOUT]) {
+        change(word)?;
+        round(ground, &tool, index, index + 1)?;
+        words.push(word);
+    }
+    took.extend(judge(&tool.report()?, &words)?);
+
+    let mut transports = "the transport asked for";
+    if tracer::transport().is_none() {
+        transports = "both transports";
+        let tool = Tool::armed(&["--format", "json", "--transport", "perf"])?;
+        change(STOCK)?;
+        round(ground, &tool, 0, 1)?;
+        change(WITHOUT)?;
+        round(ground, &tool, 1, 2)?;
+        let report = tool.report()?;
+        ensure!(report.start["transport"] == "perf", "{}", report.start);
+        took.extend(judge(&report, &[STOCK, WITHOUT])?);
+    }
+    unload_all()?;
+    ["nfs", "nfsv4"].into_iter().try_for_each(load)?;
+    mount_both(NfsVersion::V41)?;
+    held(format!(
+        "{} changes of modules, {transports}: {STOCK} and {WITHOUT} by turns, nothing lost, \
+         attached again after {took:?} ms",
+        took.len()
+    ))
+}
+
+/// Unmounts, unloads the modules that are there, whoever traces them, and loads those that give
+/// this word.
+fn change(word: &str) -> Result<()> {
+    unload_all()?;
+    for name in ["nfs", "nfsv4"] {
+        if word == STOCK {
+            load(name)?;
+        } else {
+            boot::load_module(&format!("{SWAP_PATH}/{name}.ko"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Mounts when all is attached, holds a file open, and has it opened again.
+fn round(ground: &Ground, tool: &Tool, index: usize, attached: usize) -> Result<()> {
+    tool.wait_said("attached again after ", attached)?;
+    mount_both(NfsVersion::V40)?;
+    let name = format!("round{index}");
+    if !ground.server.join(&name).exists() {
+        ground.file(&name)?;
+    }
+    let path = ground.name(&name);
+    let _held = File::open(&path).with_context(|| format!("open {path}"))?;
+    read("alpha", REOPENS[index], &path)
+}
+
+/// Every round's opens are there, complete, and of the round's word; returns what it took to
+/// attach again.
+fn judge(report: &Report, words: &[&str]) -> Result<Vec<u64>> {
+    let rounds = words.len();
+    let reopens: u64 = REOPENS[..rounds].iter().sum();
+    report.expect(rounds + reopens as usize)?;
+    for (index, word) in words.iter().enumerate() {
+        let path = format!("module-swap/round{index}");
+        let reopened = report.rows.iter().filter(|row| row["comm"] == "alpha");
+        let found: Vec<_> = reopened
+            .filter(|row| row["path"] == path)
+            .map(|row| &row["open_path"])
+            .collect();
+        ensure!(
+            found.len() as u64 == REOPENS[index] && found.iter().all(|it| *it == word),
+            "round {index}, which is to be {word}: {found:?}"
+        );
+    }
+    let events: Vec<_> = report.modules.iter().map(|it| &it["event"]).collect();
+    ensure!(
+        events.len() == 2 * rounds && events.chunks(2).all(|pair| pair == ["gone", "attached"]),
+        "{events:?}"
+    );
+    let back = report.modules.iter().filter(|it| it["event"] == "attached");
+    let took: Vec<u64> = back.filter_map(|it| it["unseen_ms"].as_u64()).collect();
+    let reloads = &report.end["reloads"];
+    ensure!(
+        reloads["gone"] == rounds
+            && reloads["attached"] == rounds
+            && reloads["unseen_ms"] == took.iter().sum::<u64>(),
+        "{reloads} of {took:?}"
+    );
+    Ok(took)
+}
+
+pub(super) fn wait_module(ground: &Ground) -> Result<Held> {
+    ground.file("a")?;
+    // Where they are there, there is nothing to wait for.
+    let tool = Tool::armed(&["--wait-module", "--format", "json"])?;
+    ground.opens("alpha", 3, "a")?;
+    tool.report()?.expect(3)?;
+
+    unload_all()?;
+    let waits = "(module nfs, nfsv4): waiting until it is";
+    Tool::run(&["trace", "--wait-module", "--mount", "/nonexistent"])?
+        .refuses(64, &["--mount", "/nonexistent"])?;
+    let none = Tool::start(&["trace", "--wait-module", "--", "sleep", "1000"])?;
+    none.wait_said(waits, 1)?;
+    let began = processes(&["sleep", "1000"])?;
+    ensure!(began.is_empty(), "the command began before: {began:?}");
+    let ended = none.stop()?;
+    ended.expect(1)?;
+    ensure!(
+        ended.err.contains("the command was not run"),
+        "{}",
+        ended.err
+    );
+    let asked = Tool::start(&["trace", "--wait-module", "--format", "json"])?;
+    asked.wait_said(waits, 1)?;
+    let ended = asked.stop()?;
+    ended.expect(0)?;
+    ensure!(ended.out.is_empty(), "rows of what? {}", ended.out);
+
+    let name = ground.name("a");
+    let early = |arguments: &[&str]| {
+        Tool::spawn(&["trace"], |command, ready| {
+            command.args(["--wait-module", "--format", "json", "--ready-file"]);
+            command.arg(ready).args(arguments);
+            Ok(())
+        })
+    };
+    let mounted = early(&["--mount", "/mnt"])?;
+    // A command that mounts by itself, as the developer's script does.
+    let script = format!(
+        "mount.nfs4 127.0.0.1:/ {} -o vers=4.1,sec=sys && cat {name}",
+        client::MOUNT
+    );
+    let rows = "/tmp/wait-module.json";
+    let command = early(&["-o", rows, "--", "sh", "-c", &script])?;
+    for tool in [&mounted, &command] {
+        tool.wait_said(waits, 1)?;
+        ensure!(!tool.is_ready(), "ready before there is anything to trace");
+    }
+    load("nfs")?;
+    kernel::nothing_left().context("with half of the client there")?;
+    load("nfsv4")?;
+    command.end()?.expect(0)?;
+    let report = Report::parse(&std::fs::read_to_string(rows).context("read the rows")?)?;
+    report.expect(1)?;
+    client::mount_at(NfsVersion::V40, super::ground::OTHER)?;
+    read("alpha", 5, &ground.other.join("a").display().to_string())?;
+    read("alpha", 7, &name)?;
+    ensure!(mounted.is_ready(), "not ready");
+    let report = mounted.report()?;
+    // The command's open is on that mount too.
+    report.expect(8)?;
+    ensure!(report.number("/hidden")? == 5, "{}", report.end);
+    ensure!(report.modules.is_empty(), "{:?}", report.modules);
+    held(
+        "waits, and says so; a mount and a command that come later are traced from their first open",
+    )
+}
