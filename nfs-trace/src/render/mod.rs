@@ -1,5 +1,6 @@
 //! Rows to text or JSON. A renderer decides nothing: it prints what the row says.
 
+mod footer;
 pub mod json;
 pub mod text;
 
