@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use lab_contract::protocol::{NfsVersion, SWAP_PATH};
+use object::Object as _;
 
 use super::{
     cpio::Archive,
@@ -65,7 +66,7 @@ impl Client {
     pub(crate) fn patched_series(self) -> &'static [&'static str] {
         match self {
             Client::Stock => &[],
-            Client::WithoutBe189f7e | Client::WithoutSeries => &["6.1", "6.12"],
+            Client::WithoutBe189f7e | Client::WithoutSeries => &["5.10", "6.1", "6.12"],
             Client::Be189f7eOnly | Client::AffectedOnV40 => &["6.1"],
         }
     }
@@ -223,21 +224,27 @@ fn compiler(devel: &Devel) -> Result<String> {
 
 /// A module that this kernel takes, and that names its types as a distribution's does.
 fn check(module: &Path, kernel: &Kernel, name: &str) -> Result<()> {
-    let stock = kernel.module(&format!("kernel/fs/nfs/{name}"))?;
-    let [ours, theirs] = [vermagic(module)?, vermagic(&stock)?];
+    let [ours, theirs] = [
+        read(module)?,
+        read(&kernel.module(&format!("kernel/fs/nfs/{name}"))?)?,
+    ];
+    let [our_magic, their_magic] = [vermagic(&ours)?, vermagic(&theirs)?];
     ensure!(
-        ours == theirs,
-        "build {name} for this kernel: its vermagic is {ours:?}, the kernel wants {theirs:?}"
+        our_magic == their_magic,
+        "build {name} for this kernel: its vermagic is {our_magic:?}, the kernel wants \
+         {their_magic:?}"
     );
-    let sections = exec::output(Command::new("readelf").arg("-SW").arg(module))?;
+    // Modules have BTF since 5.11 (CONFIG_DEBUG_INFO_BTF_MODULES).
+    let [our_btf, their_btf] = [has_section(&ours, ".BTF")?, has_section(&theirs, ".BTF")?];
     ensure!(
-        sections.contains(" .BTF ") && !sections.contains(" .BTF_ids "),
-        "build {name} with BTF: its sections are not as expected\n{sections}"
+        our_btf == their_btf && !has_section(&ours, ".BTF_ids")?,
+        "build {name} as this kernel's own: that one has BTF: {their_btf}, this one: {our_btf}"
     );
     Ok(())
 }
 
-fn vermagic(module: &Path) -> Result<String> {
+/// A module's bytes, unpacked.
+fn read(module: &Path) -> Result<Vec<u8>> {
     let unpack = match module.extension().and_then(|end| end.to_str()) {
         Some("xz") => "xz",
         Some("zst") => "zstd",
@@ -247,8 +254,16 @@ fn vermagic(module: &Path) -> Result<String> {
     if unpack != "cat" {
         command.arg("-dc");
     }
-    let data = exec::output_bytes(command.arg(module))?;
-    find_vermagic(&data).with_context(|| format!("find the vermagic of {}", module.display()))
+    exec::output_bytes(command.arg(module))
+}
+
+fn vermagic(module: &[u8]) -> Result<String> {
+    find_vermagic(module).context("find its vermagic")
+}
+
+fn has_section(module: &[u8], name: &str) -> Result<bool> {
+    let file = object::File::parse(module).context("read it as an ELF file")?;
+    Ok(file.section_by_name(name).is_some())
 }
 
 fn find_vermagic(module: &[u8]) -> Option<String> {

@@ -28,7 +28,6 @@ pub(crate) struct Devel {
 /// Makes the headers and the source of exactly this kernel ready.
 pub(crate) fn fetch(kernel: &Kernel) -> Result<Devel> {
     let Kernel {
-        series,
         release,
         version,
         vmlinuz,
@@ -44,11 +43,11 @@ pub(crate) fn fetch(kernel: &Kernel) -> Result<Devel> {
         "build modules in {place}: set NFS_TRACE_CACHE to a folder without blanks and colons"
     );
     let headers = format!("usr/src/linux-headers-{release}");
-    let source = format!("linux-source-{series}");
+    let source = source_name(version);
     cache::make(&dir, version, |partial| {
         exec::require("xz", "xz-utils")?;
         let apt = Apt::open()?;
-        let pool = apt.pool(kernel::suites(series))?;
+        let pool = apt.pool(kernel::suites(kernel.series))?;
         for package in packages(&pool, kernel)? {
             apt::unpack(&pool.fetch(&package)?, partial)?;
         }
@@ -72,21 +71,19 @@ pub(crate) fn fetch(kernel: &Kernel) -> Result<Devel> {
 /// The packages, each of exactly the image's version.
 fn packages(pool: &Pool<'_>, kernel: &Kernel) -> Result<Vec<Package>> {
     let Kernel {
-        series,
-        release,
-        version,
-        ..
+        release, version, ..
     } = kernel;
     let abi = release.strip_suffix("-amd64").unwrap_or(release);
-    // The build tools are named after the series up to 6.1, after the ABI since.
+    let source = source_name(version);
+    // The build tools are named after the ABI, up to 6.1 as the source is.
     let wanted = [
         vec![format!("linux-headers-{release}")],
         vec![format!("linux-headers-{abi}-common")],
         vec![
             format!("linux-kbuild-{abi}"),
-            format!("linux-kbuild-{series}"),
+            source.replace("source", "kbuild"),
         ],
-        vec![format!("linux-source-{series}")],
+        vec![source],
     ];
     wanted
         .iter()
@@ -100,6 +97,14 @@ fn packages(pool: &Pool<'_>, kernel: &Kernel) -> Result<Vec<Package>> {
                 })
         })
         .collect()
+}
+
+/// The package of the source that a kernel's package of this version was made from:
+/// `linux-source-7.3` for 7.3.4-1.
+fn source_name(version: &str) -> String {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next().unwrap_or_default();
+    format!("linux-source-{}.{}", next(), next())
 }
 
 /// Puts the cache's path before every absolute path in a headers folder's own files.
@@ -142,6 +147,12 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_source_is_named_after_the_first_two_numbers() {
+        assert_eq!(source_name("6.1.192-2"), "linux-source-6.1");
+        assert_eq!(source_name("7.3~rc7-1~exp1"), "linux-source-7.3");
+    }
 
     #[test]
     fn absolute_paths_lead_into_the_cache() {
