@@ -1,6 +1,7 @@
 //! Loads the programs, attaches every row of the table of probes, then arms them.
 //!
-//! Everything is held by file descriptors, so it goes with this process, however that ends.
+//! Everything is held by file descriptors, so it goes with this process, however that ends; but
+//! before 4.17 the names of the probes, see [`crate::kernel::leftovers`].
 
 mod again;
 
@@ -20,7 +21,7 @@ use zerocopy::IntoBytes;
 use crate::{
     counts,
     exit::{Exit, ExitError, status_of},
-    kernel::{Facts, layout::Layout, leftovers},
+    kernel::{Facts, layout::Layout, leftovers::Lines},
     object,
     perf::Arrived,
     place::{self, Links, Placed},
@@ -65,6 +66,8 @@ pub struct Attached {
     pub probes: BTreeMap<String, String>,
     /// Time that the kernel took to verify and compile the programs.
     pub verify: Duration,
+    /// Goes last.
+    _lines: Lines,
 }
 
 impl Attached {
@@ -78,7 +81,6 @@ impl Attached {
         filters: &KernelFilters,
         options: &Options,
     ) -> anyhow::Result<Self> {
-        leftovers::remove(facts);
         let mut to_try = Transport::to_try(options.transport)?.to_vec();
         if options.stacks {
             to_try.retain(|transport| *transport == Transport::Ring);
@@ -110,6 +112,7 @@ impl Attached {
         filters: &KernelFilters,
         options: &Options,
     ) -> anyhow::Result<Self> {
+        let lines = Lines::of(facts);
         let mut ebpf = object::load(transport, options.buffer, filters.command.is_some())?;
         let log = match transport {
             Transport::Ring => {
@@ -149,6 +152,7 @@ impl Attached {
             transport,
             probes,
             verify,
+            _lines: lines,
         })
     }
 

@@ -26,6 +26,7 @@ use crate::{
     kernel::{
         Facts, candidates,
         layout::{Layout, Misread, Source, choose},
+        leftovers::Lines,
     },
     object,
     refusal::refused,
@@ -71,6 +72,8 @@ pub fn layout(args: &LayoutArgs, facts: &Facts) -> anyhow::Result<Layout> {
     if all.is_empty() {
         return Ok(Layout::none(asked.into()));
     }
+    // Goes after the calibration.
+    let _lines = Lines::of(facts);
     let mut calibration = None;
     Ok(choose(all, |offsets| {
         let calibration = match &mut calibration {

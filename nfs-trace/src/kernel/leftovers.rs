@@ -1,38 +1,63 @@
-//! Before 4.17 a kprobe is a line in tracefs' kprobe_events, and stays there when its owner is
-//! killed. The next start removes such lines.
+//! Before 4.17 a kprobe is a line in tracefs' kprobe_events, and does not go with its owner: it
+//! is removed at the end, and what was left by one that was killed, at the next start.
 
 use std::{
     fs::{self, OpenOptions},
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
+    process,
 };
 
 use nfs_trace_ebpf::probes::{EXIT_FUNCTION, LAYOUT_SYMBOLS, PROBES, Probe};
 
 use super::{Facts, Kprobes};
 
-/// Removes what nfs-trace processes have left that are no more. What is in use the kernel does
-/// not let go, and what remains does no harm: failures are for `-v` alone.
-pub fn remove(facts: &Facts) {
-    let (Kprobes::Tracefs, Some(tracefs)) = (facts.kprobes, &facts.tracefs) else {
-        return;
-    };
-    let path = tracefs.join("kprobe_events");
-    let Ok(text) = fs::read_to_string(&path) else {
-        return;
-    };
-    for event in left(&text, |pid| Path::new("/proc").join(pid).exists()) {
-        let removed = OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(format!("-:{event}\n").as_bytes()));
-        log::debug!("the probe {event} of a process that is no more: {removed:?}");
+/// Sees to the lines of this process, and of nfs-trace processes that are no more. Is to be
+/// dropped after what holds the probes: aya (0.14) asks for a line's removal before it lets go
+/// of the probe, which the kernel refuses (EBUSY).
+pub struct Lines(Option<PathBuf>);
+
+impl Lines {
+    /// Removes what others have left. What is in use the kernel does not let go, and what
+    /// remains does no harm: failures are for `-v` alone.
+    #[must_use]
+    pub fn of(facts: &Facts) -> Self {
+        let events = match (facts.kprobes, &facts.tracefs) {
+            (Kprobes::Tracefs, Some(tracefs)) => Some(tracefs.join("kprobe_events")),
+            _ => None,
+        };
+        let this = Self(events);
+        this.remove(|pid| Path::new("/proc").join(pid).exists());
+        this
+    }
+
+    fn remove(&self, keep: impl Fn(&str) -> bool) {
+        let Self(Some(path)) = self else {
+            return;
+        };
+        let Ok(text) = fs::read_to_string(path) else {
+            return;
+        };
+        for event in left(&text, keep) {
+            let removed = OpenOptions::new()
+                .append(true)
+                .open(path)
+                .and_then(|mut file| file.write_all(format!("-:{event}\n").as_bytes()));
+            log::debug!("remove the probe {event} from kprobe_events: {removed:?}");
+        }
     }
 }
 
-/// The events (`group/name`) of our functions whose owner does not live. The loader calls them
-/// `kprobes/aya_PID_p_FUNCTION_0x0_N`.
-fn left(text: &str, lives: impl Fn(&str) -> bool) -> Vec<&str> {
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let own = process::id().to_string();
+        self.remove(|pid| pid != own);
+    }
+}
+
+/// The events (`group/name`) of our functions whose owner's pid is not to be kept. The loader
+/// calls them `kprobes/aya_PID_p_FUNCTION_0x0_N`.
+fn left(text: &str, keep: impl Fn(&str) -> bool) -> Vec<&str> {
     let ours = |function: &str| {
         PROBES
             .iter()
@@ -49,7 +74,7 @@ fn left(text: &str, lives: impl Fn(&str) -> bool) -> Vec<&str> {
             let function = rest
                 .strip_prefix("p_")
                 .or_else(|| rest.strip_prefix("r_"))?;
-            (ours(function) && !lives(pid)).then_some(event)
+            (ours(function) && !keep(pid)).then_some(event)
         })
         .collect()
 }
