@@ -102,7 +102,22 @@ impl OwnDir {
 }
 
 /// Removes the files that a run may have made; nothing else, and through no link.
+///
+/// Before 4.18 the check of a cached name finds that its file has no link left, and answers
+/// ENOENT without asking for the name (nfs_lookup_verify_inode(), fs/nfs/dir.c): what a second
+/// client has renamed over it is still there. Listing the directory shows it, and has the client
+/// look the name up.
 fn remove_files(dir: &OwnedFd) -> rustix::io::Result<()> {
+    unlink_files(dir)?;
+    let left = Dir::read_from(dir)?.flatten().any(|entry| {
+        FILES
+            .iter()
+            .any(|name| entry.file_name().to_bytes() == name.as_bytes())
+    });
+    if left { unlink_files(dir) } else { Ok(()) }
+}
+
+fn unlink_files(dir: &OwnedFd) -> rustix::io::Result<()> {
     FILES
         .iter()
         .try_for_each(|name| match unlinkat(dir, *name, AtFlags::empty()) {
