@@ -49,7 +49,9 @@ fn serve() -> Result<()> {
         serial::send(&Message::Ready(boot::ready(Vec::new())?));
         return Ok(());
     }
-    tracer::ask_for(&job)?;
+    if let Some(transport) = &job.transport {
+        tracer::use_transport(transport)?;
+    }
     let modules = boot::load_modules()?;
     boot::network()?;
     server::start()?;

@@ -44,7 +44,12 @@ pub const CHECKS: &[Check] = &[
     row("signals", "SIGINT and SIGTERM end cleanly"),
     row(
         "kill-9",
-        "kill -9, and any other end, leaves no program and no probe behind",
+        "kill -9, and any other end, leaves no program and no probe that runs; what does stay in \
+         tracefs before 4.17 the next start removes, beside one that lives",
+    ),
+    row(
+        "tracefs",
+        "with tracefs below debugfs alone, in its own place alone, and with none",
     ),
     row("second-instance", "two instances both see every open"),
     row(

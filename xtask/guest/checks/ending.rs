@@ -36,6 +36,9 @@ pub(super) fn signals(ground: &Ground) -> Result<Held> {
             ensure!(ended.err.contains(words), "no `{words}`: {}", ended.err);
         }
     }
+    if !kernel::has_tracepoint_programs()? {
+        return held("end line, footer and status 0 with both");
+    }
     // A request to end is passed on to the command.
     let tool = Tool::armed(&["--", "sleep", "1000"])?;
     wait_for("the command runs", Duration::from_secs(5), || {
@@ -49,23 +52,59 @@ pub(super) fn signals(ground: &Ground) -> Result<Held> {
     held("end line, footer and status 0 with both")
 }
 
-pub(super) fn kill_9() -> Result<Held> {
+pub(super) fn kill_9(ground: &Ground) -> Result<Held> {
     kernel::nothing_left()?;
-    let tool = Tool::armed(&["--", "sleep", "1000"])?;
+    let follows = kernel::has_tracepoint_programs()?;
+    let command: &[&str] = if follows {
+        &["--", "sleep", "1000"]
+    } else {
+        &[]
+    };
+    let tool = Tool::armed(command)?;
     let (probes, programs) = kernel::attached()?;
     // Else the lists would show nothing whatever is left.
     ensure!(
         probes.len() >= 10 && programs.len() >= 15,
         "the kernel's lists show too little while tracing: {probes:?} {programs:?}"
     );
+    // One that lives on must not lose anything to those that come and go.
+    let other = Tool::armed(&["--format", "json", "--mount", "/mnt"])?;
     tool.signal(Signal::KILL)?;
     tool.end()?.expect(137)?;
-    kernel::nothing_left().context("after kill -9")?;
-    command("killall", &["sleep"])?;
+    if follows {
+        crate::boot::command("killall", &["sleep"])?;
+    }
+    let mut lines = kernel::lines();
+    let left = lines.len();
+    // Through tracefs, the next start clears up; the PMU's probes go with the process.
+    Tool::armed(&[])?.stop()?.expect(0)?;
+    if !kernel::has_probe_pmu() {
+        lines.retain(|line| kernel::lines().contains(line));
+        ensure!(
+            !lines.is_empty() && lines.len() < left,
+            "{left} lines of kprobe_events after kill -9, of which the next start left {}",
+            lines.len()
+        );
+    }
+    ground.opens("alpha", 3, "a")?;
+    other.report()?.expect(3).context("beside a kill -9")?;
+    kernel::nothing_left().context("after kill -9, the next start and SIGINT")?;
 
+    let tool = Tool::armed(&[])?;
+    tool.signal(Signal::KILL)?;
+    tool.end()?.expect(137)?;
+    kernel::nothing_runs().context("after kill -9")?;
     Tool::armed(&[])?.stop()?.expect(0)?;
     kernel::nothing_left().context("after SIGINT")?;
 
+    let both = format!(
+        "{} probes and {} programs while tracing, none after",
+        probes.len(),
+        programs.len()
+    );
+    if !follows {
+        return held(both);
+    }
     // A command that was never let go does not stay behind, stopped for ever.
     let tool = Tool::start(&["trace", "--", "sleep", "1000"])?;
     let launched = ["/usr/bin/nfs-trace", "__launch"];
@@ -77,11 +116,8 @@ pub(super) fn kill_9() -> Result<Held> {
     wait_for("no stopped process stays", Duration::from_secs(5), || {
         Ok(processes(&launched)?.is_empty())
     })?;
-    held(format!(
-        "{} probes and {} programs while tracing, none after",
-        probes.len(),
-        programs.len()
-    ))
+    Tool::armed(&[])?.stop()?.expect(0)?;
+    held(both)
 }
 
 pub(super) fn full_disk(ground: &Ground) -> Result<Held> {

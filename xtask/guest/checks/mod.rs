@@ -15,6 +15,7 @@ mod reload;
 mod selection;
 mod signals;
 pub(crate) mod tool;
+mod tracefs;
 
 use std::time::Instant;
 
@@ -73,7 +74,8 @@ fn one(name: &str, ground: &Ground) -> Result<Held> {
         "count" => limits::count(ground),
         "duration" => limits::duration(ground),
         "signals" => ending::signals(ground),
-        "kill-9" => ending::kill_9(),
+        "kill-9" => ending::kill_9(ground),
+        "tracefs" => tracefs::tracefs(ground),
         "second-instance" => limits::second_instance(ground),
         "wrong-usage" => refusal::wrong_usage(),
         "no-privilege" => refusal::no_privilege(),

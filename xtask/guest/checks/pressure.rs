@@ -130,15 +130,24 @@ pub(super) fn many_tasks(ground: &Ground) -> Result<Held> {
     }
     let report = tool.report()?;
 
-    let missed = missed(&report)?;
+    let all = ["reval", "fopen", "atomic", "task", "lookup"];
+    let few = missed(&report, &["reval"])? > 0;
+    let missed = missed(&report, &all)?;
     ensure!(missed > 0, "no return was missed: {}", report.end);
     true_as_far_as_shown(&report)?;
     let counted = report.number("/lost/returns")?;
     // Half of the readers open once, half twice; two create.
     let opens = TASKS / 2 * 3 + 2;
     let (rows, incomplete) = (report.rows.len() as u64, report.number("/incomplete")?);
+    // With an instance for each CPU and no more (before 6.2 without CONFIG_PREEMPTION), returns
+    // of lookups that are for no open are missed as well, and opens of which no step is seen.
+    let as_it_should = if few {
+        0 < counted && counted <= missed && rows <= opens && opens - rows <= counted
+    } else {
+        counted == missed && rows == opens
+    };
     ensure!(
-        counted == missed && rows == opens && incomplete > 0,
+        as_it_should && incomplete > 0,
         "{missed} returns missed, {counted} counted; {opens} opens, {rows} rows, {incomplete} of \
          them incomplete: {}",
         words(&report)
@@ -203,13 +212,11 @@ fn true_as_far_as_shown(report: &Report) -> Result<()> {
 }
 
 /// Calls that were entered and never returned from, by the programs' own hits.
-fn missed(report: &Report) -> Result<u64> {
-    ["reval", "fopen", "atomic", "task", "lookup"]
-        .iter()
-        .try_fold(0, |sum, name| {
-            let hits = |end| report.number(&format!("/programs/nfst_{name}_{end}/hits"));
-            Ok(sum + hits("in")? - hits("out")?)
-        })
+fn missed(report: &Report, names: &[&str]) -> Result<u64> {
+    names.iter().try_fold(0, |sum, name| {
+        let hits = |end| report.number(&format!("/programs/nfst_{name}_{end}/hits"));
+        Ok(sum + hits("in")? - hits("out")?)
+    })
 }
 
 /// Rows by what they say, for a message.

@@ -8,7 +8,7 @@ use lab_contract::protocol::TRACER_PATH;
 use super::{
     Held,
     ground::OTHER,
-    held,
+    held, kernel,
     tool::{Ended, Tool},
 };
 use crate::boot::{command, mount_at};
@@ -69,6 +69,9 @@ pub(super) fn lockdown() -> Result<Held> {
 
 /// Locks the kernel down for good; false if it cannot be.
 pub(crate) fn lock_down() -> Result<bool> {
+    if !Path::new("/sys/kernel/security").exists() {
+        return Ok(false);
+    }
     mount_at("securityfs", "securityfs", "/sys/kernel/security")?;
     if !Path::new(LOCKDOWN).exists() {
         return Ok(false);
@@ -116,11 +119,14 @@ pub(super) fn bare() -> Result<Held> {
     let version = run(&["--version"])?;
     mount_at("proc", "proc", "/tmp/bare/proc")?;
     mount_at("sysfs", "sysfs", "/tmp/bare/sys")?;
+    if !kernel::has_probe_pmu() {
+        mount_at("tracefs", "tracefs", "/tmp/bare/sys/kernel/tracing")?;
+    }
     let probes = run(&["probes"])?;
     ensure!(probes.contains("can be traced"), "{probes}");
     run(&["trace", "--duration", "100ms"])?;
     for folder in ["/tmp/bare/sys", "/tmp/bare/proc"] {
-        command("busybox", &["umount", folder])?;
+        command("busybox", &["umount", "-l", folder])?;
     }
     held(format!("{}, probes, trace", version.trim()))
 }

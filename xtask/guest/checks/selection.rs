@@ -8,12 +8,17 @@ use serde_json::Value;
 use super::{
     Held,
     ground::{Ground, OTHER, program, read},
-    held,
+    held, kernel,
     reader::Gated,
     tool::Tool,
 };
 
 pub(super) fn command(ground: &Ground) -> Result<Held> {
+    if !kernel::has_tracepoint_programs()? {
+        let command = ["trace", "--", "true"];
+        Tool::run(&command)?.refuses(69, &["children", "--mount or --pid"])?;
+        return held("refused: no programs on tracepoints before 4.7");
+    }
     for file in ["a", "b", "c", "d"] {
         ground.file(file)?;
     }
@@ -49,6 +54,9 @@ pub(super) fn command(ground: &Ground) -> Result<Held> {
 }
 
 pub(super) fn no_command() -> Result<Held> {
+    if !kernel::has_tracepoint_programs()? {
+        return Ok(Held::Skipped("this kernel cannot follow a command".into()));
+    }
     let ended = Tool::run(&["trace", "--", "/nonexistent/program"])?;
     ended.refuses(127, &["/nonexistent/program", "No such file"])?;
     let ended = Tool::run(&["trace", "--", "/etc/hosts"])?;

@@ -1,13 +1,15 @@
 //! Probes withheld, as on a kernel that does not have the function: what stands in for them gives
 //! the same words, and where nothing does the word is unknown, never another one.
 
+use std::fs;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{
     Held,
     ground::{Ground, read},
-    held,
+    held, kernel,
     not_allowed::delegate,
     tool::{Report, Tool},
 };
@@ -19,6 +21,8 @@ const ROWS: usize = DELEGATED + 12;
 
 const DONE: Option<&str> = Some("nfs4_open_done");
 const STATEID: Option<&str> = Some("update_open_stateid");
+const TRIED: Option<&str> = Some("nfs4_try_open_cached");
+const ENCODED: Option<&str> = Some("nfs4_xdr_enc_open");
 const EVENT: Option<&str> = Some("nfs4_cached_open");
 const ALL_WORDS: &[&str] = &["wire", "atomic", "cached", "delegated"];
 const VALID: &[&str] = &["accepted", "directory", "lookup", "delegated"];
@@ -61,12 +65,8 @@ const fn uncounted(way: Way) -> Way {
 /// The first is the one that the others are compared with.
 const WAYS: &[Way] = &[
     way("", DONE, STATEID),
-    uncounted(way("nfs4_open_done", Some("nfs4_try_open_cached"), STATEID)),
-    way(
-        "nfs4_open_done,nfs4_try_open_cached",
-        Some("nfs4_xdr_enc_open"),
-        STATEID,
-    ),
+    uncounted(way("nfs4_open_done", TRIED, STATEID)),
+    way("nfs4_open_done,nfs4_try_open_cached", ENCODED, STATEID),
     uncounted(way(
         "nfs4_open_done,nfs4_try_open_cached,nfs4_xdr_enc_open_noattr",
         EVENT,
@@ -106,7 +106,33 @@ const WAYS: &[Way] = &[
     },
 ];
 
+/// What has to come of it on this kernel, which may not have all of the signals.
+fn here(way: &Way) -> Result<Way> {
+    let mut way = *way;
+    let (sent, delegated) = &mut way.told_by;
+    let symbols = fs::read_to_string("/proc/kallsyms").context("read /proc/kallsyms")?;
+    let tried = symbols
+        .lines()
+        .any(|line| line.split_whitespace().nth(2) == TRIED);
+    if *sent == TRIED && !tried {
+        *sent = ENCODED;
+        way.counted.0 = true;
+    }
+    if !kernel::has_tracepoint_programs()? {
+        if *delegated == EVENT {
+            *delegated = None;
+            way.no_path = &["cached", "delegated"];
+        }
+        if *sent == EVENT {
+            *sent = None;
+            way.no_path = ALL_WORDS;
+        }
+    }
+    Ok(way)
+}
+
 pub(super) fn withheld(ground: &Ground) -> Result<Held> {
+    let ways = WAYS.iter().map(here).collect::<Result<Vec<Way>>>()?;
     for (name, why) in [
         ("nfs4_file_open", "nothing can be traced without it"),
         ("vfs_open", "`nfs-trace probes` lists them"),
@@ -124,7 +150,7 @@ pub(super) fn withheld(ground: &Ground) -> Result<Held> {
     delegate(ground, "granted")?;
     workload::prepare("rename-over", &ground.server, &ground.client)?;
     let mut tools = Vec::new();
-    for way in WAYS {
+    for way in &ways {
         let mut arguments = vec!["--format", "json", "--mount", "/mnt"];
         if !way.without.is_empty() {
             arguments.extend(["--without-probe", way.without]);
@@ -134,7 +160,7 @@ pub(super) fn withheld(ground: &Ground) -> Result<Held> {
     read("alpha", DELEGATED as u64, &ground.name("granted"))?;
     ground.rename_over()?;
     let mut first = None;
-    for (way, tool) in WAYS.iter().zip(tools) {
+    for (way, tool) in ways.iter().zip(tools) {
         let report = tool.report()?;
         let first = first.get_or_insert_with(|| report.clone());
         judge(way, first, &report).with_context(|| format!("without {}", way.without))?;
@@ -145,7 +171,7 @@ pub(super) fn withheld(ground: &Ground) -> Result<Held> {
     ensure!(seen("delegated") == DELEGATED, "{words:?}");
     held(format!(
         "{} ways: {} wire, {} atomic, {DELEGATED} delegated, {} cached: the same words or unknown",
-        WAYS.len(),
+        ways.len(),
         seen("wire"),
         seen("atomic"),
         seen("cached"),

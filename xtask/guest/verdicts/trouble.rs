@@ -8,7 +8,7 @@ use super::bench::{Bench, unmount_all};
 use crate::{
     boot::command,
     checks::{
-        modules::{load, unload},
+        modules::{is_module, load, unload},
         refusal::{LOCKDOWN, USER, lock_down},
     },
 };
@@ -49,6 +49,10 @@ pub(super) fn no_mounts(bench: &mut Bench<'_>) -> Result<()> {
 }
 
 pub(super) fn no_module(bench: &mut Bench<'_>) -> Result<()> {
+    if !is_module("nfsv4")? {
+        bench.skip("the client is built into this kernel".into());
+        return Ok(());
+    }
     unmount_all()?;
     bench.about.clear();
     for name in ["nfsv4", "nfs"] {

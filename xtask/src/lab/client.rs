@@ -17,7 +17,7 @@ use super::{
     cpio::Archive,
     devel::{self, Devel},
     kernel::Kernel,
-    own_kernel,
+    like, own_kernel,
 };
 use crate::{cache, debian_tool, exec, workspace};
 
@@ -49,6 +49,9 @@ pub(crate) enum Client {
     /// Made up: over v4.0 as without-be189f7e, else as stock (two mounts, one of them affected)
     #[value(name = "affected-on-v40")]
     AffectedOnV40,
+    /// That of 4.4 to 4.17, which the kernels like:4.4 and like:4.14 have as their own
+    #[value(skip)]
+    Before418,
 }
 
 impl Client {
@@ -59,13 +62,14 @@ impl Client {
             Client::WithoutSeries => "without-series",
             Client::Be189f7eOnly => "be189f7e-only",
             Client::AffectedOnV40 => "affected-on-v40",
+            Client::Before418 => "before-4.18",
         }
     }
 
     /// The kernel series whose source there is a patch for. Every kernel has its own client.
     pub(crate) fn patched_series(self) -> &'static [&'static str] {
         match self {
-            Client::Stock => &[],
+            Client::Stock | Client::Before418 => &[],
             Client::WithoutBe189f7e | Client::WithoutSeries => &["5.10", "6.1", "6.12"],
             Client::Be189f7eOnly | Client::AffectedOnV40 => &["6.1"],
         }
@@ -75,7 +79,7 @@ impl Client {
     pub(crate) fn is_affected(self, version: NfsVersion) -> bool {
         match self {
             Client::Stock | Client::Be189f7eOnly => false,
-            Client::WithoutBe189f7e | Client::WithoutSeries => true,
+            Client::WithoutBe189f7e | Client::WithoutSeries | Client::Before418 => true,
             Client::AffectedOnV40 => version == NfsVersion::V40,
         }
     }
@@ -84,7 +88,9 @@ impl Client {
     pub(crate) fn accepts_names(self, version: NfsVersion) -> bool {
         match self {
             Client::Stock | Client::WithoutBe189f7e | Client::AffectedOnV40 => false,
-            Client::WithoutSeries | Client::Be189f7eOnly => version == NfsVersion::V40,
+            Client::WithoutSeries | Client::Be189f7eOnly | Client::Before418 => {
+                version == NfsVersion::V40
+            }
         }
     }
 
@@ -93,14 +99,22 @@ impl Client {
     pub(crate) fn refuses_unlinked(self, version: NfsVersion) -> bool {
         match self {
             Client::Stock | Client::WithoutBe189f7e | Client::AffectedOnV40 => false,
-            Client::WithoutSeries | Client::Be189f7eOnly => version != NfsVersion::V40,
+            Client::WithoutSeries | Client::Be189f7eOnly | Client::Before418 => {
+                version != NfsVersion::V40
+            }
         }
+    }
+
+    /// Whether the check of a name on open has the server asked for the file's attributes, and
+    /// answers ENOENT if it has no link left (nfs_lookup_verify_inode() before 4.18).
+    pub(crate) fn asks_for_links(self, version: NfsVersion) -> bool {
+        self == Client::Before418 && version != NfsVersion::V40
     }
 }
 
 /// The folder with the client's `nfs.ko` and `nfsv4.ko`; none for the kernel's own.
 pub(crate) fn build(kernel: &Kernel, client: Client) -> Result<Option<PathBuf>> {
-    if client == Client::Stock {
+    if client == Client::Stock || client == Client::Before418 {
         return Ok(None);
     }
     let Kernel {
@@ -111,6 +125,10 @@ pub(crate) fn build(kernel: &Kernel, client: Client) -> Result<Option<PathBuf>> 
     ensure!(
         *series != own_kernel::SERIES,
         "the client {name} is a patch for a distribution's kernel: apply it in your own tree"
+    );
+    ensure!(
+        *series != like::SERIES,
+        "the kernels like:4.4 and like:4.14 have one client, that of before 4.18: leave --client out"
     );
     ensure!(
         patched.contains(series),

@@ -8,7 +8,7 @@ use lab_contract::{
     scenario::PREFLIGHT,
 };
 
-use super::{client::Client, guest::Spec, run, sides, table};
+use super::{client::Client, guest::Spec, like, run, sides, table};
 
 /// Run scenarios on two guests and show the paths side by side; fails if they differ
 #[derive(Args)]
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // Only what could not be measured matters here; judging is for `lab run`.
         let report = run::execute(&options, |outcome, verdict| {
             if outcome.error.is_some() {
-                print!("{}", table::line(outcome, verdict));
+                table::line(outcome, verdict);
             }
         })?;
         Ok(report
@@ -85,7 +85,7 @@ fn spec(text: &str) -> Result<Spec> {
         spec.tree = Some(tree.into());
         return Ok(spec);
     }
-    if !text.starts_with("debian:") {
+    if !text.starts_with("debian:") && !like::is_spec(text) {
         let (image, modules) = match text.split_once(',') {
             Some((image, modules)) => (image, Some(modules)),
             None => (text, None),

@@ -15,7 +15,7 @@ use super::{
     client::{self, Client},
     image,
     kernel::{self, Kernel},
-    own_kernel,
+    like, own_kernel,
     qemu::Accelerator,
 };
 use crate::{apt::Apt, build, cache, workspace};
@@ -26,7 +26,7 @@ const SUITES: &[&str] = &["bookworm", "bookworm-updates", "bookworm-security"];
 /// Which guest
 #[derive(Args, Clone)]
 pub(crate) struct Spec {
-    /// debian:5.10, debian:6.1, debian:6.12, debian:7, or the path of a bzImage
+    /// debian:5.10, debian:6.1, debian:6.12, debian:7, like:4.4, like:4.14, or the path of a bzImage
     #[arg(long, default_value = "debian:6.1")]
     pub(crate) kernel: String,
     /// Modules of that bzImage, as `make modules_install INSTALL_MOD_PATH=DIR` leaves them
@@ -47,9 +47,6 @@ pub(crate) struct Spec {
     /// How nfs-trace gets its records [default: as it finds best]
     #[arg(long, conflicts_with = "no_tracer", value_parser = ["ring", "perf"])]
     pub(crate) transport: Option<String>,
-    /// Where nfs-trace takes the layout of kernel structures from [default: the first that fits]
-    #[arg(long, conflicts_with = "no_tracer", value_parser = ["btf", "table", "none"])]
-    pub(crate) layout: Option<String>,
 }
 
 impl Spec {
@@ -63,7 +60,6 @@ impl Spec {
             no_tracer: false,
             tracer: None,
             transport: None,
-            layout: None,
         }
     }
 
@@ -75,34 +71,34 @@ impl Spec {
         }
     }
 
-    /// Makes its kernel ready.
-    pub(crate) fn kernel(&self) -> Result<Kernel> {
-        match (&self.tree, self.kernel.starts_with("debian:")) {
-            (Some(tree), _) => own_kernel::tree(tree),
-            (None, true) => {
-                ensure!(
-                    self.modules.is_none(),
-                    "--modules is for the path of a bzImage: {} has its own",
-                    self.kernel
-                );
-                kernel::fetch(&self.kernel)
-            }
-            (None, false) => own_kernel::image(Path::new(&self.kernel), self.modules.as_deref()),
+    /// The client that the guest really has: what is expected follows from it.
+    pub(crate) fn judged_as(&self) -> Client {
+        match self.client {
+            Client::Stock if like::is_spec(&self.kernel) => Client::Before418,
+            client => client,
         }
     }
-}
 
-/// What one guest's folder is called; two that run at a time have two.
-fn folder(spec: &Spec, job: &Job, release: &str) -> String {
-    let mut words = vec![release, spec.client.name()];
-    words.extend(spec.transport.as_deref());
-    words.extend(spec.layout.as_deref());
-    words.extend(match job.mode {
-        Mode::Check => Some("checks"),
-        Mode::Verdicts => Some("verdicts"),
-        _ => None,
-    });
-    words.join("-")
+    /// Makes its kernel ready.
+    pub(crate) fn kernel(&self) -> Result<Kernel> {
+        if let Some(tree) = &self.tree {
+            return own_kernel::tree(tree);
+        }
+        let like = like::is_spec(&self.kernel);
+        if !like && !self.kernel.starts_with("debian:") {
+            return own_kernel::image(Path::new(&self.kernel), self.modules.as_deref());
+        }
+        ensure!(
+            self.modules.is_none(),
+            "--modules is for the path of a bzImage: {} has its own",
+            self.kernel
+        );
+        if like {
+            like::fetch(&self.kernel)
+        } else {
+            kernel::fetch(&self.kernel)
+        }
+    }
 }
 
 /// A guest that can be started.
@@ -130,9 +126,8 @@ pub(crate) fn prepare(spec: &Spec, job: &Job) -> Result<Guest> {
     let base = image::base(&kernel, client_dir.as_deref(), &debs)?;
     let accelerator = accel::choose(&kernel.vmlinuz, &init)?;
 
-    let dir = workspace::root()
-        .join("target/lab")
-        .join(folder(spec, job, &kernel.release));
+    let run = format!("{}-{}", kernel.release, spec.client.name());
+    let dir = workspace::root().join("target/lab").join(run);
     cache::create_dir(&dir)?;
     let initrd = dir.join("initrd.cpio");
     let mut bytes = std::fs::read(&base)?;

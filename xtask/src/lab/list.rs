@@ -15,6 +15,14 @@ const KERNELS: &[(&str, &str)] = &[
         "the newest of that series that the package registry serves",
     ),
     (
+        "like:4.4",
+        "no real 4.4: Linux 5.10 that refuses what 4.4 does not have, with the NFS client of then",
+    ),
+    (
+        "like:4.14",
+        "the same for 4.14 (both are built once, some minutes)",
+    ),
+    (
         "BZIMAGE",
         "your own, with --modules DIR unless all is built in",
     ),

@@ -16,6 +16,7 @@ pub(crate) mod guest;
 mod image;
 pub(crate) mod judge;
 mod kernel;
+mod like;
 pub(crate) mod list;
 mod modules;
 mod natural;

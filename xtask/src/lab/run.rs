@@ -18,6 +18,7 @@ use lab_contract::{
 use crate::cache;
 
 use super::{
+    client::Client,
     cures,
     guest::{self, Guest, Spec},
     judge::{self, Verdict},
@@ -57,9 +58,7 @@ impl Report {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let report = execute(options, |outcome, verdict| {
-        print!("{}", table::line(outcome, verdict));
-    })?;
+    let report = execute(options, table::line)?;
     if let Some(dir) = &options.capture {
         keep_captures(dir, options, &report)?;
     }
@@ -79,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// One file an outcome, named after kernel series, client, scenario and version.
 fn keep_captures(dir: &Path, options: &Options, report: &Report) -> Result<()> {
     cache::create_dir(dir)?;
-    let kernel = options.spec.kernel.replace("debian:", "");
+    let kernel = options.spec.kernel.replace("debian:", "").replace(':', "-");
     for (outcome, _) in &report.outcomes {
         let (Some(hex), Some(version)) = (&outcome.capture, outcome.version) else {
             continue;
@@ -126,7 +125,7 @@ pub(crate) fn execute(
     let mut session = Session::new(qemu, console)?;
     let started = Instant::now();
     let mut broken = None;
-    let judged = |outcome: &Outcome| judge::judge(outcome, options.spec.client, job.tracer);
+    let judged = |outcome: &Outcome| judge::judge(outcome, options.spec.judged_as(), job.tracer);
     let followed = session.follow(&job, |message| {
         // The log is a convenience: a full disk must not fail the run.
         let _ = writeln!(
@@ -194,10 +193,19 @@ fn job(options: &Options) -> Result<Job> {
             names.join(", ")
         );
     }
+    let few_returns = options.spec.judged_as() == Client::Before418;
+    if scenarios.is_empty() && few_returns {
+        eprintln!(
+            "lab: without the scenario storm: kretprobes of {} have an instance for each CPU and \
+             no more",
+            options.spec.kernel
+        );
+    }
     if scenarios.is_empty() {
         scenarios = SCENARIOS
             .iter()
             .filter(|scenario| !scenario.slow)
+            .filter(|scenario| !few_returns || scenario.name != "storm")
             .map(|scenario| scenario.name.to_owned())
             .collect();
     }
@@ -216,6 +224,5 @@ fn job(options: &Options) -> Result<Job> {
         tracer: !options.spec.no_tracer,
         capture: options.capture.is_some(),
         transport: options.spec.transport.clone(),
-        layout: options.spec.layout.clone(),
     })
 }

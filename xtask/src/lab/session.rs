@@ -196,7 +196,6 @@ mod tests {
             tracer: false,
             capture: false,
             transport: None,
-            layout: None,
         })
     }
 

@@ -10,13 +10,17 @@ use crate::exec;
 type Need = (&'static str, &'static str);
 
 /// For the lab: guests and rebuilt clients.
-pub(super) const LAB: [Need; 6] = [
+pub(super) const LAB: [Need; 9] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("gcc", "gcc"),
     ("make", "make"),
     ("patch", "patch"),
     ("strip", "binutils"),
     ("xz", "xz-utils"),
+    // For whole kernels (like:4.4).
+    ("flex", "flex"),
+    ("bison", "bison"),
+    ("bc", "bc"),
 ];
 
 /// Installs what is missing, or says how to.

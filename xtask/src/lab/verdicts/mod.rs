@@ -9,7 +9,6 @@ mod tests;
 
 use std::{
     collections::BTreeSet,
-    fmt::Write as _,
     fs::File,
     io::Write as _,
     time::{Duration, Instant},
@@ -49,16 +48,14 @@ pub(crate) struct Options {
 pub(crate) type Outcomes = Vec<(Measured, Vec<String>)>;
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let outcomes = execute(options, |measured, problems| {
-        print!("{}", line(measured, &options.spec, problems));
-    })?;
-    println!("{}", counts(&outcomes));
-    ensure_all_passed(&outcomes)
+    summary(&execute(options, |measured, problems| {
+        line(measured, &options.spec, problems);
+    })?)
 }
 
-/// How many ended how, and what the longest check took.
-fn counts(outcomes: &Outcomes) -> String {
-    let failed = failed(outcomes);
+/// Counts, and fails if a cell did.
+pub(crate) fn summary(outcomes: &Outcomes) -> Result<()> {
+    let failed = outcomes.iter().filter(|(_, bad)| !bad.is_empty()).count();
     let skipped = outcomes.iter().filter(|(it, _)| it.skipped.is_some());
     let skipped = skipped.count();
     let longest = outcomes
@@ -67,26 +64,17 @@ fn counts(outcomes: &Outcomes) -> String {
         .map(|asked| asked.took_ms)
         .max()
         .unwrap_or_default();
-    format!(
+    println!(
         "{} cells passed, {failed} failed, {skipped} skipped; the longest check took {:.1} s",
         outcomes.len() - failed - skipped,
         longest as f64 / 1000.0
-    )
-}
-
-fn failed(outcomes: &Outcomes) -> usize {
-    outcomes.iter().filter(|(_, bad)| !bad.is_empty()).count()
-}
-
-/// Fails if a cell did.
-pub(crate) fn ensure_all_passed(outcomes: &Outcomes) -> Result<()> {
-    let failed = failed(outcomes);
+    );
     ensure!(failed == 0, "{failed} of {} cells failed", outcomes.len());
     Ok(())
 }
 
 /// One line for a cell, and what is wrong below it.
-pub(crate) fn line(measured: &Measured, spec: &Spec, problems: &[String]) -> String {
+pub(crate) fn line(measured: &Measured, spec: &Spec, problems: &[String]) {
     let word = match (problems, &measured.skipped) {
         ([], None) => "PASS",
         ([], Some(_)) => "SKIPPED",
@@ -99,17 +87,19 @@ pub(crate) fn line(measured: &Measured, spec: &Spec, problems: &[String]) -> Str
     } = &measured.cell;
     let with = if *delegations { "delegations" } else { "-" };
     let longest = measured.asked.iter().map(|asked| asked.took_ms).max();
-    let mut text = format!(
-        "{word:<7} {} {} {case:<20} v{version} {with:<11} {:<32} {:>6} ms\n",
+    println!(
+        "{word:<7} {} {} {case:<20} v{version} {with:<11} {:<32} {:>6} ms",
         spec.name(),
         spec.client.name(),
         found(measured),
         longest.unwrap_or_default(),
     );
-    for below in measured.skipped.iter().chain(problems) {
-        let _ = writeln!(text, "        {below}");
+    if let Some(why) = &measured.skipped {
+        println!("        {why}");
     }
-    text
+    for problem in problems {
+        println!("        {problem}");
+    }
 }
 
 /// The verdicts and levels of all runs of a cell, each once: `affected none`.
@@ -139,7 +129,7 @@ pub(crate) fn execute(
     options: &Options,
     mut show: impl FnMut(&Measured, &[String]),
 ) -> Result<Outcomes> {
-    let client = options.spec.client;
+    let client = options.spec.judged_as();
     let job = job(options)?;
     let Guest {
         kernel,
@@ -238,6 +228,5 @@ fn job(options: &Options) -> Result<Job> {
         tracer: true,
         capture: false,
         transport: options.spec.transport.clone(),
-        layout: options.spec.layout.clone(),
     })
 }
