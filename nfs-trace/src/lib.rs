@@ -42,6 +42,7 @@ pub mod poll;
 pub mod probes;
 pub mod refusal;
 pub mod render;
+pub mod returns;
 pub mod row;
 pub mod run;
 pub mod session;

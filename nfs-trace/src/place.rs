@@ -13,13 +13,15 @@ use aya::{
     programs::{KProbe, TracePoint, kprobe::KProbeLinkId, trace_point::TracePointLinkId},
 };
 use nfs_trace_ebpf::probes::{
-    CACHED, EXIT, EXIT_FUNCTION, FORK, Id, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES, Probe,
+    At, CACHED, EXIT, EXIT_FUNCTION, FORK, Id, JUMP_NAMES, NAMES_PROGRAM, Need, PROBES, Probe,
 };
+use perf_event::Counter;
 
 use crate::{
     exit::ExitError,
-    kernel::Facts,
+    kernel::{Facts, Kprobes},
     refusal::refused,
+    returns,
     session::{ATTACHED, in_place, signals},
     trace::{Delegated, Sent},
     transport::Transport,
@@ -39,6 +41,7 @@ pub struct Placed {
 #[derive(Default)]
 pub struct Links {
     probes: Vec<(&'static str, KProbeLinkId)>,
+    returns: Vec<Counter>,
     event: Option<TracePointLinkId>,
 }
 
@@ -50,6 +53,7 @@ impl Links {
                 log::debug!("{name} was not detached: {error:#}");
             }
         };
+        self.returns.clear();
         for (name, link) in self.probes.drain(..) {
             note(name, kprobe(ebpf, name).and_then(|it| Ok(it.detach(link)?)));
         }
@@ -134,7 +138,7 @@ impl Placed {
             if self.probes.get(symbol).is_some_and(|it| it != ATTACHED) {
                 continue;
             }
-            let done = self.attach(ebpf, probe.program, symbol);
+            let done = self.attach(ebpf, facts, probe, symbol);
             self.probes.insert(symbol.into(), ATTACHED.into());
             if let Err(error) = done {
                 if probe.need == Need::Required {
@@ -149,10 +153,24 @@ impl Placed {
     fn attach(
         &mut self,
         ebpf: &mut Ebpf,
-        program: &'static str,
+        facts: &Facts,
+        probe: &Probe,
         symbol: &str,
     ) -> anyhow::Result<()> {
+        let program = probe.program;
         self.load(kprobe(ebpf, program)?, program)?;
+        if let (At::Return, Kprobes::Tracefs, Some(tracefs)) =
+            (probe.at, facts.kprobes, &facts.tracefs)
+            && returns::takes_number(tracefs)
+        {
+            match returns::attach(kprobe(ebpf, program)?, tracefs, symbol) {
+                Ok(counter) => {
+                    self.links.returns.push(counter);
+                    return Ok(());
+                }
+                Err(error) => log::debug!("few instances for returns of {symbol}: {error:#}"),
+            }
+        }
         let link = kprobe(ebpf, program)?
             .attach(symbol, 0)
             .map_err(|error| refused(&format!("the probe on {symbol}"), error))?;

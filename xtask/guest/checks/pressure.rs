@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{
     Held,
     ground::{Ground, processes, program, wait_for},
-    held,
+    held, kernel,
     reader::Gated,
     tool::{Report, Tool},
 };
@@ -120,6 +120,10 @@ pub(super) fn many_tasks(ground: &Ground) -> Result<Held> {
     });
     let tool = Tool::armed(&["--format", "json", "--mount", "/mnt"])?;
 
+    let plenty = kernel::lines()
+        .iter()
+        .any(|line| line.starts_with("r1024:"));
+
     // Two creations stick in the frozen file system, and with them both threads of nfsd.
     command("fsfreeze", &["--freeze", EXPORT])?;
     let opened = open_all(ground, &block, &file);
@@ -133,6 +137,12 @@ pub(super) fn many_tasks(ground: &Ground) -> Result<Held> {
     let all = ["reval", "fopen", "atomic", "task", "lookup"];
     let few = missed(&report, &["reval"])? > 0;
     let missed = missed(&report, &all)?;
+    if plenty {
+        // Half of the readers open once, half twice; two create.
+        report.expect(TASKS as usize / 2 * 3 + 2)?;
+        ensure!(missed == 0, "{missed} returns missed: {}", report.end);
+        return held("62 opens at once, no return missed: this kernel takes a number");
+    }
     ensure!(missed > 0, "no return was missed: {}", report.end);
     true_as_far_as_shown(&report)?;
     let counted = report.number("/lost/returns")?;
