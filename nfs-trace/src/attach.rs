@@ -1,7 +1,7 @@
 //! Loads the programs, attaches every row of the table of probes, then arms them.
 //!
 //! Everything is held by file descriptors, so it goes with this process, however that ends; but
-//! before 4.17 the names of the probes, see [`crate::kernel::leftovers`].
+//! for the names of some probes on older kernels, see [`crate::kernel::leftovers`].
 
 mod again;
 

@@ -26,9 +26,12 @@ pub fn say(what: &impl Display) {
 struct Stderr;
 
 impl Log for Stderr {
-    /// Details of our own, warnings of all.
+    /// Details of our own, warnings of all; but that aya does not know a kernel's version is
+    /// none of the user's business, it can do without.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= Level::Info || metadata.target().starts_with("nfs_trace")
+        let target = metadata.target();
+        target.starts_with("nfs_trace")
+            || (metadata.level() <= Level::Info && !target.starts_with("aya::util"))
     }
 
     fn log(&self, record: &Record<'_>) {

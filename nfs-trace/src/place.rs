@@ -19,7 +19,7 @@ use perf_event::Counter;
 
 use crate::{
     exit::ExitError,
-    kernel::{Facts, Kprobes},
+    kernel::Facts,
     refusal::refused,
     returns,
     session::{ATTACHED, in_place, signals},
@@ -159,8 +159,8 @@ impl Placed {
     ) -> anyhow::Result<()> {
         let program = probe.program;
         self.load(kprobe(ebpf, program)?, program)?;
-        if let (At::Return, Kprobes::Tracefs, Some(tracefs)) =
-            (probe.at, facts.kprobes, &facts.tracefs)
+        if let (At::Return, Some(_), Some(tracefs)) =
+            (probe.at, facts.kprobe_events(), &facts.tracefs)
             && returns::takes_number(tracefs)
         {
             match returns::attach(kprobe(ebpf, program)?, tracefs, symbol) {

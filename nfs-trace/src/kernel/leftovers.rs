@@ -1,5 +1,6 @@
-//! Before 4.17 a kprobe is a line in tracefs' kprobe_events, and does not go with its owner: it
-//! is removed at the end, and what was left by one that was killed, at the next start.
+//! Some probes are lines of tracefs' kprobe_events ([`Facts::kprobe_events`]), which do not go
+//! with their owner: they are removed at the end, and what was left by one that was killed, at
+//! the next start.
 
 use std::{
     fs::{self, OpenOptions},
@@ -10,7 +11,7 @@ use std::{
 
 use nfs_trace_ebpf::probes::{EXIT_FUNCTION, LAYOUT_SYMBOLS, PROBES, Probe};
 
-use super::{Facts, Kprobes};
+use super::Facts;
 
 /// Sees to the lines of this process, and of nfs-trace processes that are no more. Is to be
 /// dropped after what holds the probes: aya (0.14) asks for a line's removal before it lets go
@@ -22,11 +23,7 @@ impl Lines {
     /// remains does no harm: failures are for `-v` alone.
     #[must_use]
     pub fn of(facts: &Facts) -> Self {
-        let events = match (facts.kprobes, &facts.tracefs) {
-            (Kprobes::Tracefs, Some(tracefs)) => Some(tracefs.join("kprobe_events")),
-            _ => None,
-        };
-        let this = Self(events);
+        let this = Self(facts.kprobe_events());
         this.remove(|pid| Path::new("/proc").join(pid).exists());
         this
     }

@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aya::util::KernelVersion;
 use nfs_trace_ebpf::probes::{Other, PROBES, Probe};
 
 use self::{lookup_flags::LookupFlags, symbols::Symbols};
@@ -81,17 +82,7 @@ impl Facts {
             let made_of = |name| symbols::is_made_of(symbol, name);
             PROBES.iter().flat_map(Probe::names).any(made_of) || symbols::is_telling(symbol)
         });
-        let kprobes = if version(&release) < (4, 17) {
-            let events = tracefs.as_ref().map(|path| path.join("kprobe_events"));
-            match events {
-                Some(events) if events.exists() => Kprobes::Tracefs,
-                _ => Kprobes::None,
-            }
-        } else if Path::new("/sys/bus/event_source/devices/kprobe/type").exists() {
-            Kprobes::Pmu
-        } else {
-            Kprobes::None
-        };
+        let kprobes = kprobes(tracefs.as_deref());
         Self {
             capabilities: fs::read_to_string("/proc/self/status")
                 .ok()
@@ -135,6 +126,21 @@ impl Facts {
             .unwrap_or_default()
     }
 
+    /// Where probes are lines of a file, all of them or those on returns: kprobe_events.
+    #[must_use]
+    pub fn kprobe_events(&self) -> Option<PathBuf> {
+        let by_line = self.kprobes == Kprobes::Tracefs || self.gives_returns_few_instances();
+        let path = self.tracefs.as_ref()?.join("kprobe_events");
+        (by_line && path.exists()).then_some(path)
+    }
+
+    /// By release: whether a kretprobe that is not told otherwise has one instance for each CPU,
+    /// if the kernel is built without CONFIG_PREEMPT (register_kretprobe(), kernel/kprobes.c,
+    /// before 3b7ddab8a19a in 6.2 and 6.1.3).
+    fn gives_returns_few_instances(&self) -> bool {
+        self.version() < (6, 1)
+    }
+
     /// Whether there is a tracepoint of this category and name, and it is not withheld.
     #[must_use]
     pub fn has_event(&self, category: &str, name: &str) -> bool {
@@ -156,6 +162,20 @@ impl Facts {
     pub fn version(&self) -> (u32, u32) {
         version(&self.release)
     }
+}
+
+/// aya (0.14) goes through tracefs where it knows the kernel to be older than 4.17, and where it
+/// cannot read its version (seen: Debian's `7.3~rc7-1~exp1`).
+fn kprobes(tracefs: Option<&Path>) -> Kprobes {
+    let first = KernelVersion::new(4, 17, 0);
+    if KernelVersion::current().is_ok_and(|version| version >= first) {
+        if Path::new("/sys/bus/event_source/devices/kprobe/type").exists() {
+            return Kprobes::Pmu;
+        }
+    } else if tracefs.is_some_and(|path| path.join("kprobe_events").exists()) {
+        return Kprobes::Tracefs;
+    }
+    Kprobes::None
 }
 
 /// `6.1.0-56-amd64` -> (6, 1)
