@@ -165,10 +165,10 @@ pub(super) fn wait_module(ground: &Ground) -> Result<Held> {
         })
     };
     let mounted = early(&["--mount", "/mnt"])?;
-    // A command that mounts by itself, as the developer's script does.
+    // A command that mounts by itself, as the developer's script does, and unmounts at once.
     let script = format!(
-        "mount.nfs4 127.0.0.1:/ {} -o vers=4.1,sec=sys && cat {name}",
-        client::MOUNT
+        "mount.nfs4 127.0.0.1:/ {mount} -o vers=4.1,sec=sys && cat {name} && umount {mount}",
+        mount = client::MOUNT
     );
     let rows = "/tmp/wait-module.json";
     let command = early(&["-o", rows, "--", "sh", "-c", &script])?;
@@ -182,13 +182,20 @@ pub(super) fn wait_module(ground: &Ground) -> Result<Held> {
     command.end()?.expect(0)?;
     let report = Report::parse(&std::fs::read_to_string(rows).context("read the rows")?)?;
     report.expect(1)?;
-    client::mount_at(NfsVersion::V40, super::ground::OTHER)?;
+    ensure!(
+        report.rows[0]["mount"] == client::MOUNT,
+        "{}",
+        report.rows[0]
+    );
+    mount_both(NfsVersion::V41)?;
     read("alpha", 5, &ground.other.join("a").display().to_string())?;
     read("alpha", 7, &name)?;
     ensure!(mounted.is_ready(), "not ready");
     let report = mounted.report()?;
     // The command's open is on that mount too.
     report.expect(8)?;
+    let known = report.count(|row| row["mount"] == client::MOUNT);
+    ensure!(known == 8, "only {known} on a known mount");
     ensure!(report.number("/hidden")? == 5, "{}", report.end);
     ensure!(report.modules.is_empty(), "{:?}", report.modules);
     held(
