@@ -4,11 +4,13 @@
 use std::{
     fs::{self, File},
     path::Path,
+    thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use lab_contract::protocol::{NfsVersion, SWAP_PATH};
+use rustix::process::Signal;
 
 use super::{
     Held,
@@ -23,6 +25,10 @@ use crate::{boot, client, tracer};
 const REOPENS: [u64; 4] = [3, 5, 7, 11];
 /// Every trace is attached: the command may go on.
 const ALL_READY: &str = "/tmp/wait-module.ready";
+const MOUNTED: &str = "/tmp/wait-module.mounted";
+const STOPPED: &str = "/tmp/wait-module.stopped";
+/// A trace knows of a mount that long after it was made.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOCK: &str = "wire";
 const WITHOUT: &str = "cached";
@@ -175,7 +181,8 @@ pub(super) fn wait_module(ground: &Ground) -> Result<Held> {
     // A command that mounts by itself, as the developer's script does, and unmounts at once.
     let script = format!(
         "until [ -e {ALL_READY} ]; do sleep 0.1; done; \
-         mount.nfs4 127.0.0.1:/ {mount} -o vers=4.1,sec=sys && cat {name} && umount {mount}",
+         mount.nfs4 127.0.0.1:/ {mount} -o vers=4.1,sec=sys && echo > {MOUNTED}; \
+         until [ -e {STOPPED} ]; do sleep 0.1; done; cat {name} && umount {mount}",
         mount = client::MOUNT
     );
     let rows = "/tmp/wait-module.json";
@@ -191,7 +198,13 @@ pub(super) fn wait_module(ground: &Ground) -> Result<Held> {
         wait_for("attached", READY_WITHIN, || Ok(tool.is_ready()))?;
     }
     fs::write(ALL_READY, "")?;
+    wait_for("mounted", READY_WITHIN, || Ok(Path::new(MOUNTED).exists()))?;
+    // One of them shows the open only when the mount is gone.
+    thread::sleep(HEARD_WITHIN);
+    mounted.signal(Signal::STOP)?;
+    fs::write(STOPPED, "")?;
     command.end()?.expect(0)?;
+    mounted.signal(Signal::CONT)?;
     let report = Report::parse(&fs::read_to_string(rows).context("read the rows")?)?;
     report.expect(1)?;
     ensure!(
