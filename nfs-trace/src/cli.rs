@@ -1,11 +1,14 @@
 //! The command line: what can be typed, and nothing of what is done with it.
 
+mod recording;
+mod values;
+
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use nfs_trace_ebpf::probes::{CACHED, Need, PROBES, Probe};
-
+pub use self::recording::{RecordArgs, ReplayArgs};
+use self::values::{buffer_size, time, withheld};
 use crate::{kernel::layout::Source, trace::PathWord, transport::Transport};
 
 /// Shows which path every NFSv4 open takes: served from the client's cached open
@@ -23,6 +26,10 @@ pub struct Cli {
 pub enum Command {
     /// Trace opens and print a line for each
     Trace(Box<TraceArgs>),
+    /// Write a trace into a file, to be shown later or elsewhere
+    Record(Box<RecordArgs>),
+    /// Show a recording, as `trace` would have
+    Replay(Box<ReplayArgs>),
     /// Say whether this kernel is affected, mount by mount, with evidence
     Check(Box<CheckArgs>),
     /// Show what this kernel offers, what would be attached and what is missing
@@ -95,39 +102,38 @@ EXAMPLES
 #[derive(Debug, Args)]
 #[command(after_help = TRACE_EXAMPLES)]
 pub struct TraceArgs {
-    /// Only opens on this mount (any path on it will do)
-    #[arg(long, value_name = "PATH")]
-    pub mount: Vec<PathBuf>,
-    /// Only names that match: below the mount, or from / if the glob begins with /
-    #[arg(long, value_name = "GLOB")]
-    pub path: Vec<String>,
-    /// Only this process
-    #[arg(long, value_name = "N")]
-    pub pid: Vec<u32>,
-    /// Only processes with this command name
-    #[arg(long, value_name = "NAME")]
-    pub comm: Vec<String>,
-    /// Only these open paths
-    #[arg(long, value_name = "WORD", value_delimiter = ',')]
-    pub open_path: Vec<PathWord>,
-    /// How to print
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: Format,
-    /// Write the rows to this file instead of stdout, which the command may be using
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// Which rows.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// How to print.
+    #[command(flatten)]
+    pub show: ShowArgs,
     /// Show the steps of each path (text), and on stderr what the kernel refuses
     #[arg(short, long)]
     pub verbose: bool,
-    /// Show the kernel call stack of each open
+    /// Write a recording as well, as `record` does
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// What is traced.
+    #[command(flatten)]
+    pub live: LiveArgs,
+}
+
+/// What is traced, and for how long.
+#[derive(Debug, Args)]
+pub struct LiveArgs {
+    /// Only opens on this mount (any path on it will do)
+    #[arg(long, value_name = "PATH")]
+    pub mount: Vec<PathBuf>,
+    /// Only this process
+    #[arg(long, value_name = "N")]
+    pub pid: Vec<u32>,
+    /// With the kernel call stack of each open
     #[arg(long)]
     pub stack: bool,
     /// Stop after this long, as 30s, 5m
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub duration: Option<Duration>,
-    /// Stop after this many opens
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: Option<u64>,
     /// Wait until the client's modules are loaded, if they are not; --duration begins then
     #[arg(long)]
     pub wait_module: bool,
@@ -147,15 +153,40 @@ pub struct TraceArgs {
     /// Probes to do without.
     #[command(flatten)]
     pub probes: ProbeArgs,
-    /// Show kernel addresses of dentries (JSON)
-    #[arg(long)]
-    pub raw_pointers: bool,
-    /// Write the raw records to this file as well
-    #[arg(long, value_name = "FILE", hide = true)]
-    pub capture: Option<PathBuf>,
     /// Trace this command and its children, to its end, and exit with its status
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+/// Which rows are shown.
+#[derive(Debug, Clone, Args)]
+pub struct FilterArgs {
+    /// Only names that match: below the mount, or from / if the glob begins with /
+    #[arg(long, value_name = "GLOB")]
+    pub path: Vec<String>,
+    /// Only processes with this command name
+    #[arg(long, value_name = "NAME")]
+    pub comm: Vec<String>,
+    /// Only these open paths
+    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    pub open_path: Vec<PathWord>,
+}
+
+/// How rows are printed.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Write the rows to this file instead of stdout, which the command may be using
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Stop after this many opens
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Show kernel addresses of dentries (JSON)
+    #[arg(long)]
+    pub raw_pointers: bool,
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -276,39 +307,4 @@ pub struct LaunchArgs {
     /// The command
     #[arg(last = true, required = true)]
     pub command: Vec<OsString>,
-}
-
-/// At least a millisecond, at most a year, so that every deadline can be reckoned.
-fn time(text: &str) -> Result<Duration, String> {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if (Duration::from_millis(1)..=YEAR).contains(&time) {
-        Ok(time)
-    } else {
-        Err("must be from 1ms to 365days".into())
-    }
-}
-
-fn withheld(text: &str) -> Result<String, String> {
-    let named = |need_required: bool| {
-        PROBES
-            .iter()
-            .filter(move |probe| (probe.need == Need::Required) == need_required)
-            .flat_map(Probe::names)
-    };
-    let (_, _, event) = CACHED;
-    if named(false).chain([event]).any(|name| name == text) {
-        return Ok(text.into());
-    }
-    if named(true).any(|name| name == text) {
-        return Err("nothing can be traced without it".into());
-    }
-    Err("not a function that is probed: `nfs-trace probes` lists them".into())
-}
-
-fn buffer_size(text: &str) -> Result<u32, String> {
-    match text.parse::<u32>() {
-        Ok(kib) if kib.is_power_of_two() && (4..=1 << 20).contains(&kib) => Ok(kib),
-        _ => Err("must be a power of two from 4 to 1048576".into()),
-    }
 }

@@ -117,7 +117,7 @@ pub fn read(
             hits: sum.hits,
             lost: sum.lost,
         };
-        counts.programs.insert(probe.program, program);
+        counts.programs.insert(probe.program.into(), program);
     }
     counts.running_at_end = running.saturating_sub(returned);
     for one in arrived {

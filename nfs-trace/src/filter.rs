@@ -1,5 +1,5 @@
-//! The filters that user space applies: path, command name, open path.
-//! (Mount and process are filtered in the kernel.)
+//! The filters that user space applies: path, command name, open path; in a replay the process
+//! too, which a trace filters in the kernel.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -11,6 +11,7 @@ pub struct Filter {
     paths: Option<GlobSet>,
     comms: Vec<String>,
     open_paths: Vec<PathWord>,
+    pids: Vec<u32>,
 }
 
 impl Filter {
@@ -37,13 +38,21 @@ impl Filter {
             paths,
             comms,
             open_paths,
+            pids: Vec::new(),
         })
+    }
+
+    /// Of these processes only; with none, of all.
+    #[must_use]
+    pub fn of(self, pids: Vec<u32>) -> Self {
+        Self { pids, ..self }
     }
 
     /// Whether the row is shown.
     #[must_use]
     pub fn lets(&self, row: &Row) -> bool {
         (self.comms.is_empty() || self.comms.contains(&row.comm))
+            && (self.pids.is_empty() || self.pids.contains(&row.pid))
             && (self.open_paths.is_empty() || self.open_paths.contains(&row.open_path))
             && self.paths.as_ref().is_none_or(|paths| {
                 row.path
@@ -127,6 +136,12 @@ mod tests {
         assert!(filter("git", PathWord::Wire));
         assert!(!filter("cat", PathWord::Wire));
         assert!(!filter("git", PathWord::Cached));
+    }
+
+    #[test]
+    fn a_replay_filters_by_process_too() {
+        let lets = |pids: &[u32]| Filter::default().of(pids.to_vec()).lets(&row("x"));
+        assert!(lets(&[]) && lets(&[2, 1]) && !lets(&[2, 3]));
     }
 
     #[test]

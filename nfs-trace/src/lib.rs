@@ -3,7 +3,7 @@
 //! Data flows one way, and a module uses only what stands before it:
 //!
 //! ```text
-//! kernel -> programs -> transport -> decode -> Event -> trace -> OpenPath -> Row -> text | JSON
+//! kernel -> programs -> transport (or a recording) -> decode -> Event -> trace -> OpenPath -> Row -> text | JSON
 //!                                    (event)           (trace)           (row)  (render)
 //! ```
 //!
@@ -14,7 +14,6 @@
 
 pub mod attach;
 pub mod calibrate;
-pub mod capture;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -42,12 +41,17 @@ pub mod pipeline;
 pub mod place;
 pub mod poll;
 pub mod probes;
+pub mod record;
+pub mod recording;
 pub mod refusal;
 pub mod render;
+pub mod replay;
 pub mod returns;
 pub mod row;
 pub mod run;
 pub mod session;
+pub mod show;
+pub mod sink;
 pub mod startup;
 pub mod summary;
 pub mod trace;

@@ -1,7 +1,7 @@
-//! A live trace: programs, buffer and pipeline, from the first attaching to the last row, over
+//! A live trace: programs, buffer and what takes the records, from the first attaching to the last row, over
 //! any number of times that the client's modules are unloaded and loaded again.
 
-use std::{fs::File, io, io::BufWriter, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -9,17 +9,16 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     attach::{Attached, Options},
-    calibrate, capture,
-    cli::TraceArgs,
+    calibrate,
+    cli::LiveArgs,
     clock::monotonic_ns,
     diagnostics,
-    filter::Filter,
     kernel::{Facts, symbols::AddressMap},
     modules,
     mounts::{self, Mount},
     notice::{self, Notice, What},
-    pipeline::{Pipeline, Show, Surroundings},
     session::{Session, StartupMs},
+    sink::{Resumed, Sink, Surroundings},
     startup::{self, Wanted, milliseconds},
     trace::ARMING_NS,
     transport::Reader,
@@ -40,7 +39,7 @@ impl Armed {
     /// # Errors
     /// If the machine cannot do what is asked for.
     pub fn new(
-        args: &TraceArgs,
+        args: &LiveArgs,
         facts: &Facts,
         facts_took: Duration,
         wanted: &Wanted,
@@ -77,54 +76,39 @@ fn startup_ms(facts_took: Duration, attach_start: Instant, attached: &Attached) 
     }
 }
 
+/// See [`Live::start`].
+pub type Begin<'a> = Box<dyn FnOnce(Session, Vec<PathBuf>) -> anyhow::Result<Box<dyn Sink>> + 'a>;
+
 /// The trace that is running.
 pub struct Live {
     reader: Reader,
-    pipeline: Pipeline,
-    capture: Option<capture::Writer<BufWriter<File>>>,
+    sink: Box<dyn Sink>,
     around: Around,
     /// The paths of `--mount`.
     mounts: Vec<PathBuf>,
 }
 
 impl Live {
-    /// Shows the beginning.
+    /// Has `begin` make, of the session and of the mounts that are to be shown (with none, all),
+    /// what takes the records.
     ///
     /// # Errors
-    /// If an output cannot be written.
-    pub fn start(
-        args: &TraceArgs,
-        armed: Armed,
-        filter: Filter,
-        wanted: Wanted,
-    ) -> anyhow::Result<Self> {
+    /// What `begin` returns.
+    pub fn start(armed: Armed, wanted: Wanted, begin: Begin<'_>) -> anyhow::Result<Self> {
         let Armed {
             attached,
             reader,
             session,
         } = armed;
-        let capture = match &args.capture {
-            Some(path) => Some(startup::create_capture(path, &session)?),
-            None => None,
-        };
         let Wanted { filters, mounts } = wanted;
-        let show = Show {
-            filter,
-            mounts: if filters.devs.is_empty() {
-                mounts.clone()
-            } else {
-                Vec::new()
-            },
-            count: args.count,
-            raw_pointers: args.raw_pointers,
+        let shown = if filters.devs.is_empty() {
+            mounts.clone()
+        } else {
+            Vec::new()
         };
-        let render = startup::renderer(args)?;
-        let pipeline =
-            Pipeline::start(session, show, render).context("failed to write to stdout")?;
         Ok(Self {
             reader,
-            pipeline,
-            capture,
+            sink: begin(session, shown)?,
             around: Around {
                 attached,
                 addresses: None,
@@ -142,16 +126,20 @@ impl Live {
     }
 
     /// Something was mounted or unmounted.
-    pub fn mounts_changed(&mut self) {
-        if let Some(now) = self.around.mounts() {
-            self.pipeline.learn_mounts(now);
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn mounts_changed(&mut self) -> anyhow::Result<()> {
+        match self.around.mounts() {
+            Some(now) => self.sink.learn_mounts(now).context(WRITE),
+            None => Ok(()),
         }
     }
 
-    /// Whether `--count` is reached.
+    /// Whether no more is wanted.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.pipeline.is_full()
+        self.sink.is_full()
     }
 
     /// Takes what is in the buffer. Returns whether there was anything.
@@ -174,20 +162,18 @@ impl Live {
     ) -> io::Result<bool> {
         let Self {
             reader,
-            pipeline,
-            capture,
+            sink,
             around,
             ..
         } = self;
-        let any = drain(reader, &mut |record| {
-            if let Some(capture) = capture {
-                capture.record(record)?;
-            }
-            pipeline.record(record, around)
-        })?;
+        let any = drain(reader, &mut |record| sink.record(record, around))?;
         if any {
             around.attached.flush_log();
-            pipeline.flush()?;
+            sink.flush()?;
+            if sink.wants_counts() {
+                let counts = around.attached.counts(&reader.arrived());
+                sink.counts(counts.map_err(io::Error::other)?)?;
+            }
         }
         Ok(any)
     }
@@ -201,13 +187,9 @@ impl Live {
         self.around.attached.detach_probes()?;
         self.drain_rest().context(WRITE)?;
         let counts = self.around.attached.counts(&self.reader.arrived())?;
-        self.pipeline
+        self.sink
             .interrupt(&counts, &mut self.around)
             .context(WRITE)?;
-        if let Some(mut capture) = self.capture.take() {
-            capture.flush().context(WRITE)?;
-            log::warn!("the capture ends here: it has room for one session");
-        }
         self.say(What::Gone { module })
     }
 
@@ -216,7 +198,7 @@ impl Live {
     ///
     /// # Errors
     /// If it cannot be said.
-    pub async fn attach_again(&mut self, args: &TraceArgs, back: Instant) -> anyhow::Result<bool> {
+    pub async fn attach_again(&mut self, args: &LiveArgs, back: Instant) -> anyhow::Result<bool> {
         let start = Instant::now();
         let facts = startup::facts(args);
         if !modules::are_loaded(&facts) {
@@ -226,9 +208,12 @@ impl Live {
             Ok(session) => {
                 sleep(Duration::from_nanos(ARMING_NS)).await;
                 let unseen_ms = milliseconds(back.elapsed());
-                self.pipeline
-                    .resume(session, unseen_ms, self.mounts.clone());
-                let session = self.pipeline.session().clone();
+                let resumed = Resumed {
+                    session: session.clone(),
+                    unseen_ms,
+                    mounts: self.mounts.clone(),
+                };
+                self.sink.resume(resumed).context(WRITE)?;
                 let attached = notice::Attached::new(&session, unseen_ms);
                 self.say(What::Attached(attached))?;
                 Ok(true)
@@ -247,7 +232,7 @@ impl Live {
 
     fn arm_again(
         &mut self,
-        args: &TraceArgs,
+        args: &LiveArgs,
         facts: &Facts,
         start: Instant,
     ) -> anyhow::Result<Session> {
@@ -277,7 +262,7 @@ impl Live {
             time: Timestamp::now(),
             what,
         };
-        self.pipeline.notice(&notice).context(WRITE)
+        self.sink.notice(&notice).context(WRITE)
     }
 
     /// Disarms, takes the rest and shows the end.
@@ -287,13 +272,8 @@ impl Live {
     pub fn finish(mut self) -> anyhow::Result<()> {
         self.around.attached.arm(false)?;
         self.drain_rest().context(WRITE)?;
-        if let Some(capture) = &mut self.capture {
-            capture.flush().context(WRITE)?;
-        }
         let counts = self.around.attached.counts(&self.reader.arrived())?;
-        self.pipeline
-            .finish(counts, &mut self.around)
-            .context(WRITE)
+        self.sink.finish(counts, &mut self.around).context(WRITE)
     }
 }
 

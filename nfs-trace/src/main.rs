@@ -13,7 +13,7 @@ use nfs_trace::{
     cli::{Cli, Command},
     completions,
     exit::{Exit, status_of},
-    launch, manual, probes, run,
+    launch, manual, probes, record, replay, run,
 };
 
 fn main() -> ExitCode {
@@ -28,7 +28,9 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match cli.command {
-        Command::Trace(args) => run::trace(*args),
+        Command::Trace(args) => run::trace(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Check(args) => check::run::run(&args),
         Command::Probes(args) => probes::run(&args).map(ExitCode::from),
         Command::Completions(args) => completions::run(args.shell).map(ExitCode::from),

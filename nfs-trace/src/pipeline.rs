@@ -11,30 +11,10 @@ use crate::{
     render::Render,
     row::Row,
     session::Session,
-    summary::{KernelCounts, Summary},
+    sink::{Resumed, Sink, Surroundings},
+    summary::{KernelCounts, Summary, Unread},
     trace::{OpenPath, Signals, Tracer},
 };
-
-/// What only a live trace can ask.
-pub trait Surroundings {
-    /// A symbolised kernel stack.
-    fn stack(&mut self, id: u32) -> Option<Vec<String>>;
-    /// The mounts as they are now; asked when an unknown super block turns up.
-    fn mounts(&mut self) -> Option<Vec<Mount>>;
-}
-
-/// For replays: the session holds all there is.
-pub struct Nothing;
-
-impl Surroundings for Nothing {
-    fn stack(&mut self, _id: u32) -> Option<Vec<String>> {
-        None
-    }
-
-    fn mounts(&mut self) -> Option<Vec<Mount>> {
-        None
-    }
-}
 
 /// How to show rows.
 #[derive(Debug, Default)]
@@ -83,98 +63,32 @@ impl Pipeline {
         })
     }
 
-    /// Takes the bytes of one record.
-    ///
-    /// # Errors
-    /// If a row cannot be written.
-    pub fn record(&mut self, bytes: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
-        self.summary.events += 1;
-        let Ok(event) = decode(bytes, self.session.lookup_flags) else {
-            self.summary.undecodable += 1;
-            return Ok(());
-        };
-        let mut done = Vec::new();
-        self.tracer.push(event, &mut |path| done.push(path));
-        done.iter().try_for_each(|path| self.path(path, around))
+    /// What comes is the later part of a recording.
+    pub fn begin_in_the_middle(&mut self) {
+        self.tracer.begin_in_the_middle();
     }
 
-    /// Whether `--count` is reached.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.show
-            .count
-            .is_some_and(|count| self.summary.opens() >= count)
+    /// Takes the bytes of a record that names what was known before the first one.
+    pub fn learn(&mut self, bytes: &[u8]) {
+        if let Ok(event) = decode(bytes, self.session.lookup_flags) {
+            self.tracer.learn(event);
+        }
     }
 
-    /// Pushes out what is buffered.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.render.flush()
+    /// Records are missing here, of whichever threads and dentries.
+    pub fn tear(&mut self) {
+        self.tracer.tear();
     }
 
-    /// The client's modules were unloaded: ends what is pending.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn interrupt(
-        &mut self,
-        kernel: &KernelCounts,
-        around: &mut dyn Surroundings,
-    ) -> io::Result<()> {
-        let mut done = Vec::new();
-        self.tracer
-            .interrupt(may_miss_records(kernel), &mut |path| done.push(path));
-        self.paths(done, around)?;
-        self.summary.reloads.gone += 1;
-        Ok(())
-    }
-
-    /// They are back and traced, `unseen_ms` after it was heard. `mounts`: see
-    /// [`Show::mounts`].
-    pub fn resume(&mut self, session: Session, unseen_ms: u64, mounts: Vec<PathBuf>) {
-        self.signals = session.signals();
-        self.tracer.resume(self.signals, session.armed_ns);
-        self.summary.attached_again(self.signals, unseen_ms);
-        self.wanted = WantedMounts::new(mounts, &session.mounts);
-        self.session = session;
-    }
-
-    /// Takes note of the NFSv4 mounts as they are now.
-    pub fn learn_mounts(&mut self, now: Vec<Mount>) {
-        self.wanted.look(&now);
-        remember(&mut self.session.mounts, now);
+    /// What could not be read of a recording, as far as is known.
+    pub fn unread(&mut self, unread: Unread) {
+        self.summary.unread = unread;
     }
 
     /// What is true of the machine now.
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
-    }
-
-    /// Renders a notice.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {
-        self.render.notice(notice)?;
-        self.render.flush()
-    }
-
-    /// Ends what is pending and renders the end.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn finish(mut self, kernel: KernelCounts, around: &mut dyn Surroundings) -> io::Result<()> {
-        let mut done = Vec::new();
-        self.tracer
-            .finish(may_miss_records(&kernel), &mut |path| done.push(path));
-        self.paths(done, around)?;
-        self.summary.kernel = kernel;
-        self.summary.outside_paths = self.tracer.outside_paths();
-        self.render.end(&self.summary)?;
-        self.render.flush()
     }
 
     /// Paths that ended together.
@@ -193,7 +107,7 @@ impl Pipeline {
             && self.session.mount(path.dev).is_none()
             && let Some(mounts) = around.mounts()
         {
-            self.learn_mounts(mounts);
+            self.know_mounts(mounts);
         }
         let stack = path.stack.and_then(|id| around.stack(id));
         let mut row = Row::new(path, &self.session, self.signals, stack);
@@ -206,6 +120,89 @@ impl Pipeline {
         }
         self.summary.show(&row);
         self.render.row(&row)
+    }
+
+    fn know_mounts(&mut self, now: Vec<Mount>) {
+        self.wanted.look(&now);
+        remember(&mut self.session.mounts, now);
+    }
+}
+
+impl Sink for Pipeline {
+    fn record(&mut self, bytes: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
+        self.summary.events += 1;
+        let Ok(event) = decode(bytes, self.session.lookup_flags) else {
+            self.summary.undecodable += 1;
+            return Ok(());
+        };
+        let mut done = Vec::new();
+        self.tracer.push(event, &mut |path| done.push(path));
+        done.iter().try_for_each(|path| self.path(path, around))
+    }
+
+    /// Ends what is pending.
+    fn interrupt(
+        &mut self,
+        counts: &KernelCounts,
+        around: &mut dyn Surroundings,
+    ) -> io::Result<()> {
+        let mut done = Vec::new();
+        self.tracer
+            .interrupt(may_miss_records(counts), &mut |path| done.push(path));
+        self.paths(done, around)?;
+        self.summary.reloads.gone += 1;
+        Ok(())
+    }
+
+    fn resume(&mut self, resumed: Resumed) -> io::Result<()> {
+        let Resumed {
+            session,
+            unseen_ms,
+            mounts,
+        } = resumed;
+        self.signals = session.signals();
+        self.tracer.resume(self.signals, session.armed_ns);
+        self.summary.attached_again(self.signals, unseen_ms);
+        self.wanted = WantedMounts::new(mounts, &session.mounts);
+        self.session = session;
+        Ok(())
+    }
+
+    fn learn_mounts(&mut self, now: Vec<Mount>) -> io::Result<()> {
+        self.know_mounts(now);
+        Ok(())
+    }
+
+    fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {
+        self.render.notice(notice)?;
+        self.render.flush()
+    }
+
+    fn is_full(&self) -> bool {
+        self.show
+            .count
+            .is_some_and(|count| self.summary.opens() >= count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.render.flush()
+    }
+
+    /// Ends what is pending and renders the end.
+    fn finish(
+        mut self: Box<Self>,
+        kernel: KernelCounts,
+        around: &mut dyn Surroundings,
+    ) -> io::Result<()> {
+        let mut done = Vec::new();
+        let unread = &self.summary.unread;
+        let lost = may_miss_records(&kernel) || unread.later_parts || unread.is_damaged();
+        self.tracer.finish(lost, &mut |path| done.push(path));
+        self.paths(done, around)?;
+        self.summary.kernel = kernel;
+        self.summary.outside_paths = self.tracer.outside_paths();
+        self.render.end(&self.summary)?;
+        self.render.flush()
     }
 }
 

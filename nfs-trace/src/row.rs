@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    names::{claim_name, errno_name, escape, open_flags},
+    names::{claim_name, errno_name, escape, escape_path, open_flags},
     session::Session,
     trace::{Gap, NameCheck, OpenPath, PathWord, Signals, Step, StepKind},
 };
@@ -116,7 +116,7 @@ impl Row {
             pid: path.tgid,
             tid: path.tid,
             comm: escape(&path.comm),
-            mount: mount.map(|mount| mount.point.display().to_string()),
+            mount: mount.map(|mount| escape_path(&mount.point)),
             path: path.path.as_deref().map(escape),
             dev: (path.dev != 0).then(|| format!("{}:{}", path.dev >> 20, path.dev & 0xf_ffff)),
             fileid: path.fileid,

@@ -1,5 +1,5 @@
-//! `nfs-trace trace`: from the command line to the exit status. What a trace waits for, and what
-//! ends it.
+//! `nfs-trace trace`, and what `record` has in common with it: from the command line to the exit
+//! status. What a trace waits for, and what ends it.
 
 use std::{
     fs::File,
@@ -15,15 +15,19 @@ use tokio::{
 };
 
 use crate::{
-    cli::TraceArgs,
+    cli::{LiveArgs, TraceArgs},
     diagnostics,
-    exit::{Exit, ExitError},
-    filter::Filter,
+    exit::Exit,
     kernel::{Facts, preflight},
     launch::{Launched, shell_status},
-    live::{Armed, Live},
+    live::{Armed, Begin, Live},
     modules::{self, ModuleWatch},
     mount_watch::MountWatch,
+    pipeline::Pipeline,
+    record::Recorder,
+    recording::Output,
+    show,
+    sink::Both,
     startup::{self, Wanted},
     trace::ARMING_NS,
 };
@@ -36,13 +40,42 @@ const GATHER: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// With the exit status to use; see [`crate::exit`].
-pub fn trace(args: TraceArgs) -> anyhow::Result<ExitCode> {
-    diagnostics::init(args.verbose);
+pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
+    let filter = show::filter(&args.filter)?;
+    let begin: Begin<'_> = Box::new(|session, mounts| {
+        let recorder = match &args.record {
+            Some(path) => Some(Recorder::create(
+                Output::single(path),
+                (&args.live, &args.filter),
+                session.clone(),
+                mounts.clone(),
+            )?),
+            None => None,
+        };
+        let render = show::renderer(&args.show, args.verbose)?;
+        let show = show::show(&args.show, filter, mounts);
+        let pipeline =
+            Pipeline::start(session, show, render).context("failed to write to stdout")?;
+        let pipeline = Box::new(pipeline);
+        Ok(match recorder {
+            Some(recorder) => Box::new(Both::new(Box::new(recorder), pipeline)),
+            None => pipeline,
+        })
+    });
+    live(&args.live, args.verbose, begin)
+}
+
+/// Runs a trace whose records go to what `begin` makes.
+///
+/// # Errors
+/// With the exit status to use; see [`crate::exit`].
+pub fn live(args: &LiveArgs, verbose: bool, begin: Begin<'_>) -> anyhow::Result<ExitCode> {
+    diagnostics::init(verbose);
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("failed to start the runtime")?
-        .block_on(live(args));
+        .block_on(follow(args, begin));
     match outcome {
         // Whoever read the rows has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Ok.into()),
@@ -50,7 +83,9 @@ pub fn trace(args: TraceArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+/// Whether it is that nobody reads any more.
+#[must_use]
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<io::Error>());
@@ -114,20 +149,18 @@ async fn ended(command: Option<&mut Launched>) -> anyhow::Result<ExitStatus> {
     }
 }
 
-async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
-    let filter = Filter::new(&args.path, args.comm.clone(), args.open_path.clone())
-        .map_err(|error| ExitError::usage(format!("--path: {error}")))?;
+async fn follow(args: &LiveArgs, begin: Begin<'_>) -> anyhow::Result<ExitCode> {
     // Listening begins before anything is looked at: no module goes unseen.
     let watch = ModuleWatch::new()?;
     let mounts = MountWatch::new()?;
     let mut endings = Endings::new()?;
-    let Some((armed, wanted)) = arm(&args, &watch, &mut endings).await? else {
+    let Some((armed, wanted)) = arm(args, &watch, &mut endings).await? else {
         if args.command.is_empty() {
             return Ok(Exit::Ok.into());
         }
         bail!("ended before the client's modules were loaded: the command was not run");
     };
-    let mut live = Live::start(&args, armed, filter, wanted)?;
+    let mut live = Live::start(armed, wanted, begin)?;
 
     sleep(Duration::from_nanos(ARMING_NS)).await;
     if let Some(path) = &args.ready_file {
@@ -150,12 +183,12 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
             ready = live.ready() => ready?,
             changed = mounts.change() => {
                 changed?;
-                live.mounts_changed();
+                live.mounts_changed()?;
             }
             ending = endings.next() => break ending?,
             module = watch.removal() => {
                 live.let_go(module?)?;
-                if let Some(ending) = back(&args, &mut live, &watch, &mut endings).await? {
+                if let Some(ending) = back(args, &mut live, &watch, &mut endings).await? {
                     break ending;
                 }
             }
@@ -174,7 +207,7 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
 /// Attaches as soon as this machine can trace; with `--wait-module` the client's modules need
 /// not be there yet. Nothing if the trace was ended before.
 async fn arm(
-    args: &TraceArgs,
+    args: &LiveArgs,
     watch: &ModuleWatch,
     endings: &mut Endings,
 ) -> anyhow::Result<Option<(Armed, Wanted)>> {
@@ -219,7 +252,7 @@ async fn arm(
 }
 
 fn attach(
-    args: &TraceArgs,
+    args: &LiveArgs,
     facts: &Facts,
     facts_took: Duration,
     waited: bool,
@@ -236,7 +269,7 @@ fn attach(
 
 /// Waits until the client's modules are back, and attaches. If the trace ended before: why.
 async fn back(
-    args: &TraceArgs,
+    args: &LiveArgs,
     live: &mut Live,
     watch: &ModuleWatch,
     endings: &mut Endings,

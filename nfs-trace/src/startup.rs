@@ -2,20 +2,16 @@
 //! machine has of it.
 
 use std::{
-    fs::File,
-    io::{self, BufWriter, IsTerminal as _, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use jiff::tz::TimeZone;
 use nfs_trace_ebpf::abi::ABI_VERSION;
 
 use crate::{
     attach::{Attached, KernelFilters},
-    capture,
-    cli::{Format, TraceArgs},
+    cli::LiveArgs,
     clock::{monotonic_ns, realtime_offset_ns},
     exit::ExitError,
     kernel::{
@@ -24,17 +20,12 @@ use crate::{
         preflight,
     },
     mounts,
-    render::{
-        Render,
-        json::Json,
-        text::{Style, Text},
-    },
     session::{Session, StartupMs},
 };
 
 /// What the machine is, but for what is withheld.
 #[must_use]
-pub fn facts(args: &TraceArgs) -> Facts {
+pub fn facts(args: &LiveArgs) -> Facts {
     Facts::gather().without(&args.probes.without_probe)
 }
 
@@ -66,7 +57,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// If one is not there.
-pub fn wanted(args: &TraceArgs, early: bool) -> anyhow::Result<Wanted> {
+pub fn wanted(args: &LiveArgs, early: bool) -> anyhow::Result<Wanted> {
     let all = mounts::read().context("failed to read /proc/self/mountinfo")?;
     let mut filters = KernelFilters::default();
     let mut points = Vec::new();
@@ -95,7 +86,7 @@ pub fn wanted(args: &TraceArgs, early: bool) -> anyhow::Result<Wanted> {
 ///
 /// # Errors
 /// If not.
-pub fn tells_mounts(args: &TraceArgs, layout: &Layout) -> anyhow::Result<()> {
+pub fn tells_mounts(args: &LiveArgs, layout: &Layout) -> anyhow::Result<()> {
     if args.mount.is_empty() || layout.source != Source::None {
         return Ok(());
     }
@@ -137,51 +128,4 @@ pub fn session(
 #[must_use]
 pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The format that is asked for, to where it is asked for.
-///
-/// # Errors
-/// If the file cannot be created.
-pub fn renderer(args: &TraceArgs) -> anyhow::Result<Box<dyn Render>> {
-    let file: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(
-            File::create(path)
-                .with_context(|| format!("failed to create the output `{}`", path.display()))?,
-        ),
-        None => Box::new(io::stdout()),
-    };
-    let out = BufWriter::with_capacity(1 << 16, file);
-    Ok(match args.format {
-        Format::Json => Box::new(Json::new(out)),
-        Format::Text => {
-            let terminal = args.output.is_none() && io::stdout().is_terminal();
-            let width = rustix::termios::tcgetwinsize(io::stdout())
-                .ok()
-                .filter(|_| terminal)
-                .map(|size| usize::from(size.ws_col));
-            let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-            let zone = TimeZone::system();
-            let style = Style {
-                width,
-                colour,
-                steps: args.verbose,
-                zone,
-            };
-            Box::new(Text::new(out, io::stderr(), style))
-        }
-    })
-}
-
-/// Begins a capture file.
-///
-/// # Errors
-/// If it cannot be created.
-pub fn create_capture(
-    path: &Path,
-    session: &Session,
-) -> anyhow::Result<capture::Writer<BufWriter<File>>> {
-    File::create(path)
-        .and_then(|file| capture::Writer::new(BufWriter::new(file), session))
-        .with_context(|| format!("failed to create the capture `{}`", path.display()))
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     row::{Row, Rpcs},
     trace::{NameCheck, PathWord, Signals},
 };
 
-/// What the kernel side counted; all zero in a replay without counters.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// What the kernel side counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct KernelCounts {
     /// OPENs outside traced paths (state recovery, delegation return, opens that the
     /// filters left out).
@@ -32,11 +33,11 @@ pub struct KernelCounts {
     /// Children of the traced command that found no room.
     pub children: u64,
     /// Per program.
-    pub programs: BTreeMap<&'static str, ProgramCounts>,
+    pub programs: BTreeMap<String, ProgramCounts>,
 }
 
 /// What one program counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramCounts {
     /// Times it ran while armed.
     pub hits: u64,
@@ -66,6 +67,33 @@ pub struct Summary {
     pub reloads: Reloads,
     /// What the kernel side counted.
     pub kernel: KernelCounts,
+    /// What a replay did not get to read.
+    pub unread: Unread,
+}
+
+/// What a replay did not get to read of a recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// Earlier parts of it were not given.
+    pub earlier_parts: bool,
+    /// Later parts of it were not given.
+    pub later_parts: bool,
+    /// It has no end: it is still being written, or was cut short.
+    pub no_end: bool,
+    /// Damaged places.
+    pub places: u64,
+    /// Bytes there.
+    pub bytes: u64,
+    /// Records that are known to be missing.
+    pub records: u64,
+}
+
+impl Unread {
+    /// Whether it is damaged, or cut short.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.no_end || self.places > 0
+    }
 }
 
 /// The client's modules, unloaded and loaded again.
@@ -112,7 +140,10 @@ pub struct End {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reloads: Option<Reloads>,
     /// Per program.
-    pub programs: BTreeMap<&'static str, ProgramCounts>,
+    pub programs: BTreeMap<String, ProgramCounts>,
+    /// What a replay did not get to read, if there is anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread: Option<Unread>,
 }
 
 /// RPC totals: in + elsewhere is what /proc/self/mountstats counts. Nothing where the probes in
@@ -192,6 +223,7 @@ impl Summary {
             outside_paths: (0, 0),
             reloads: Reloads::default(),
             kernel: KernelCounts::default(),
+            unread: Unread::default(),
         }
     }
 
@@ -199,7 +231,7 @@ impl Summary {
     /// do not count now is counted of nothing.
     pub fn attached_again(&mut self, signals: Signals, unseen_ms: u64) {
         self.reloads.attached += 1;
-        self.reloads.unseen_ms += unseen_ms;
+        self.reloads.unseen_ms = self.reloads.unseen_ms.saturating_add(unseen_ms);
         if self.signals.sent.counts() {
             self.signals.sent = signals.sent;
         }
@@ -247,11 +279,16 @@ impl Summary {
             rpcs: EndRpcs {
                 open: opens(self.rpcs.0),
                 lookup: lookups(self.rpcs.1),
+                // A recording may claim any count.
                 open_elsewhere: opens(
-                    kernel.open_elsewhere + self.outside_paths.0 + self.hidden_rpcs.0,
+                    kernel
+                        .open_elsewhere
+                        .saturating_add(self.outside_paths.0 + self.hidden_rpcs.0),
                 ),
                 lookup_elsewhere: lookups(
-                    kernel.lookup_elsewhere + self.outside_paths.1 + self.hidden_rpcs.1,
+                    kernel
+                        .lookup_elsewhere
+                        .saturating_add(self.outside_paths.1 + self.hidden_rpcs.1),
                 ),
             },
             events: self.events,
@@ -261,6 +298,7 @@ impl Summary {
             lost_by_cpu: kernel.lost_by_cpu.clone(),
             reloads: (self.reloads.gone > 0).then_some(self.reloads),
             programs: kernel.programs.clone(),
+            unread: (self.unread != Unread::default()).then_some(self.unread),
         }
     }
 }

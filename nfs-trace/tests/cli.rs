@@ -44,6 +44,13 @@ fn wrong_usage_is_64_and_says_what() {
             &["probes", "--layout-table", "/proc/version"],
             "/proc/version",
         ),
+        (&["record"], "--output"),
+        (&["record", "-o", "x", "--rotate", "100"], "at least"),
+        (&["record", "-o", "x", "--max-files", "3"], "--rotate"),
+        (&["record", "-o", "x", "--max-files", "0"], "0"),
+        (&["record", "-o", "x", "--format", "json"], "--format"),
+        (&["replay"], "<FILE>"),
+        (&["replay", "x", "--duration", "1s"], "--duration"),
         (&["completions", "dos"], "dos"),
         (&["completions"], "<SHELL>"),
         (&["man", "nonsense"], "nonsense"),
@@ -121,4 +128,18 @@ fn trace_on_a_machine_that_cannot_is_69_with_the_remedy() {
         assert!(stderr(&output).contains(problem["what"].as_str().expect("text")));
         assert!(stderr(&output).contains(problem["remedy"].as_str().expect("text")));
     }
+}
+
+#[test]
+fn what_is_not_there_is_said_by_its_name() {
+    let output = run(&["replay", "/nonexistent/trace.nfst"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("/nonexistent/trace.nfst"),
+        "{}",
+        stderr(&output)
+    );
+    let output = run(&["replay", "/"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
 }

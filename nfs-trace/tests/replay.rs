@@ -1,7 +1,7 @@
 //! Recorded event bytes through the whole of user space, against golden output: no
 //! kernel, no root. `UPDATE_EXPECT=1` rewrites the golden files; read their diff.
 //!
-//! The captures in tests/data are real: `cargo xtask lab run --capture DIR` made them.
+//! The recordings in tests/data are real: `cargo xtask lab run --capture DIR` made them.
 
 use std::{
     cell::RefCell,
@@ -11,19 +11,33 @@ use std::{
     rc::Rc,
 };
 
-use bytes::Bytes;
 use jiff::tz::TimeZone;
 use nfs_trace::{
-    capture,
-    pipeline::{Nothing, Pipeline, Show},
+    mounts::Mount,
+    pipeline::{Pipeline, Show},
+    recording::{Item, Reader},
     render::{
         Render,
         json::Json,
         text::{Style, Text},
     },
     session::Session,
+    sink::{Sink as _, Surroundings},
     summary::KernelCounts,
 };
+
+/// A machine that tells nothing.
+struct Nothing;
+
+impl Surroundings for Nothing {
+    fn stack(&mut self, _id: u32) -> Option<Vec<String>> {
+        None
+    }
+
+    fn mounts(&mut self) -> Option<Vec<Mount>> {
+        None
+    }
+}
 
 /// A writer whose bytes can be read after the renderer has taken it.
 #[derive(Clone, Default)]
@@ -49,19 +63,20 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
-fn captures() -> Vec<PathBuf> {
+fn recordings() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(data())
         .expect("tests/data")
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|end| end == "cap"))
+        .filter(|path| path.extension().is_some_and(|end| end == "nfst"))
         .collect();
     files.sort();
-    assert!(files.len() >= 6, "the captures are gone: {files:?}");
+    assert!(files.len() >= 6, "the recordings are gone: {files:?}");
     files
 }
 
-fn replay(session: Session, records: &[Bytes], render: Box<dyn Render>) {
-    let mut pipeline = Pipeline::start(session, Show::default(), render).expect("start");
+fn replay(session: Session, records: &[Vec<u8>], render: Box<dyn Render>) {
+    let pipeline = Pipeline::start(session, Show::default(), render).expect("start");
+    let mut pipeline = Box::new(pipeline);
     for record in records {
         pipeline.record(record, &mut Nothing).expect("a record");
     }
@@ -70,7 +85,7 @@ fn replay(session: Session, records: &[Bytes], render: Box<dyn Render>) {
         .expect("the end");
 }
 
-fn as_text(session: Session, records: &[Bytes]) -> String {
+fn as_text(session: Session, records: &[Vec<u8>]) -> String {
     let (rows, notes) = (Shared::default(), Shared::default());
     let style = Style {
         width: None,
@@ -86,7 +101,7 @@ fn as_text(session: Session, records: &[Bytes]) -> String {
     format!("{}--- stderr\n{}", rows.text(), notes.text())
 }
 
-fn as_json(session: Session, records: &[Bytes]) -> String {
+fn as_json(session: Session, records: &[Vec<u8>]) -> String {
     let rows = Shared::default();
     replay(session, records, Box::new(Json::new(rows.clone())));
     rows.text()
@@ -106,14 +121,24 @@ fn check(file: &Path, extension: &str, found: &str) {
     );
 }
 
-fn read(file: &Path) -> (Session, Vec<Bytes>) {
-    let bytes = Bytes::from(fs::read(file).expect("the capture"));
-    capture::read(bytes).unwrap_or_else(|error| panic!("{}: {error:#}", file.display()))
+fn read(file: &Path) -> (Session, Vec<Vec<u8>>) {
+    let mut reader = Reader::new(fs::File::open(file).expect("the recording"));
+    let mut session = None;
+    let mut all = Vec::new();
+    while let Some(item) = reader.read().expect("a recording") {
+        match item {
+            Item::Begin(header) => session = Some(header.session),
+            Item::Records(records) => all.extend(records.map(<[u8]>::to_vec)),
+            Item::End(footer) => assert_eq!(footer.records, all.len() as u64),
+            other => panic!("{}: {other:?}", file.display()),
+        }
+    }
+    (session.expect("a header"), all)
 }
 
 #[test]
 fn recorded_bytes_give_the_golden_output() {
-    for file in captures() {
+    for file in recordings() {
         let (session, records) = read(&file);
         check(&file, "txt", &as_text(session.clone(), &records));
         check(&file, "jsonl", &as_json(session, &records));
@@ -124,7 +149,7 @@ fn recorded_bytes_give_the_golden_output() {
 /// other path changes its class.
 #[test]
 fn a_lost_record_is_never_a_wrong_answer() {
-    for file in captures() {
+    for file in recordings() {
         let (session, records) = read(&file);
         let whole = rows(&as_json(session.clone(), &records));
         for lost in 0..records.len() {
@@ -167,16 +192,4 @@ fn rows(json: &str) -> Vec<serde_json::Value> {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
         .filter(|value| value["type"] == "open")
         .collect()
-}
-
-#[test]
-fn a_capture_cut_anywhere_is_an_error_or_shorter() {
-    let file = &captures()[0];
-    let bytes = fs::read(file).expect("the capture");
-    let (_, all) = read(file);
-    for len in 0..bytes.len() {
-        if let Ok((_, records)) = capture::read(Bytes::from(bytes[..len].to_vec())) {
-            assert!(records.len() < all.len(), "cut at {len}");
-        }
-    }
 }

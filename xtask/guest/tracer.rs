@@ -20,7 +20,7 @@ use crate::client::MOUNT;
 
 const READY: &str = "/tmp/nfs-trace.ready";
 const ROWS: &str = "/tmp/nfs-trace.json";
-const CAPTURE: &str = "/tmp/nfs-trace.capture";
+const RECORDING: &str = "/tmp/nfs-trace.nfst";
 const ERRORS: &str = "/tmp/nfs-trace.err";
 /// From start to armed. Under TCG loading and verifying the programs takes seconds.
 const ARMED_WITHIN: Duration = Duration::from_secs(90);
@@ -47,7 +47,7 @@ pub(crate) fn nfs_trace(arguments: &[&str]) -> Command {
     let (task, rest) = arguments.split_at(arguments.len().min(1));
     command.args(task);
     if let ([task], Some(transport)) = (task, transport())
-        && ["trace", "check"].contains(task)
+        && ["trace", "record", "check"].contains(task)
     {
         command.args(["--transport", transport]);
     }
@@ -62,6 +62,7 @@ impl Tracer {
     /// Starts it and waits until its programs are armed.
     pub(crate) fn start(capture: bool) -> Result<Self> {
         let _ = fs::remove_file(READY);
+        let _ = fs::remove_file(RECORDING);
         let arguments = [
             "trace",
             "--mount",
@@ -73,7 +74,7 @@ impl Tracer {
         ];
         let child = nfs_trace(&arguments)
             .args(if capture {
-                &["--capture", CAPTURE][..]
+                &["--record", RECORDING][..]
             } else {
                 &[]
             })
@@ -123,9 +124,9 @@ impl Tracer {
         Ok(trace)
     }
 
-    /// The records that the last run captured, in hexadecimal.
+    /// What the last run recorded, in hexadecimal.
     pub(crate) fn captured() -> Result<String> {
-        let bytes = fs::read(CAPTURE).with_context(|| format!("read {CAPTURE}"))?;
+        let bytes = fs::read(RECORDING).with_context(|| format!("read {RECORDING}"))?;
         Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 

@@ -183,7 +183,7 @@ pub struct Outcome {
     pub mountstats: BTreeMap<String, OpCount>,
     /// What nfs-trace reported; none without it.
     pub trace: Option<Trace>,
-    /// The raw records as nfs-trace captured them, in hexadecimal.
+    /// What nfs-trace recorded, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture: Option<String>,
     /// Time of the workload alone.

@@ -44,11 +44,16 @@ pub(super) const STATUSES: &[Entry<Exit>] = &[
     Entry::new(Exit::Ok, &["check"], "check: not affected."),
     Entry::new(
         Exit::Ok,
-        &["trace"],
-        "trace -- COMMAND: the command's own status instead, or 128 and the number of the signal \
-         that ended it.",
+        &["trace", "record"],
+        "trace, record -- COMMAND: the command's own status instead, or 128 and the number of the \
+         signal that ended it.",
     ),
     Entry::new(Exit::Failure, &[], "Any failure that is not listed here."),
+    Entry::new(
+        Exit::Failure,
+        &["replay"],
+        "replay: the recording is damaged or has no end. What could be read was shown.",
+    ),
     Entry::new(Exit::Affected, &["check"], "check: affected."),
     Entry::new(
         Exit::Inconclusive,
@@ -58,19 +63,19 @@ pub(super) const STATUSES: &[Entry<Exit>] = &[
     Entry::new(Exit::Usage, &[], "Wrong usage."),
     Entry::new(
         Exit::Unavailable,
-        &["trace", "probes"],
-        "trace, probes: this kernel or machine cannot be traced. The reason and the remedy are \
-         printed.",
+        &["trace", "record", "probes"],
+        "trace, record, probes: this kernel or machine cannot be traced. The reason and the remedy \
+         are printed.",
     ),
     Entry::new(
         Exit::CannotRun,
-        &["trace"],
-        "trace -- COMMAND: the command cannot be run.",
+        &["trace", "record"],
+        "trace, record -- COMMAND: the command cannot be run.",
     ),
     Entry::new(
         Exit::NoCommand,
-        &["trace"],
-        "trace -- COMMAND: there is no such command.",
+        &["trace", "record"],
+        "trace, record -- COMMAND: there is no such command.",
     ),
 ];
 
@@ -78,49 +83,53 @@ pub(super) const STATUSES: &[Entry<Exit>] = &[
 pub(super) const ENVIRONMENT: &[Entry<&str>] = &[
     Entry::new(
         "NO_COLOR",
-        &["trace"],
+        &["trace", "replay"],
         "If set and not empty, no colours are used on a terminal.",
     ),
-    Entry::new("TZ", &["trace"], "Time zone of the times in text output."),
+    Entry::new(
+        "TZ",
+        &["trace", "replay"],
+        "Time zone of the times in text output.",
+    ),
 ];
 
 /// The files that are read, and those that are made.
 pub(super) const FILES: &[Entry<&str>] = &[
     Entry::new(
         "/proc/self/mountinfo",
-        &["check", "trace"],
+        &["check", "trace", "record"],
         "The NFSv4 mounts.",
     ),
     Entry::new(
         "/proc/kallsyms",
-        &["check", "trace", "probes"],
+        &["check", "trace", "record", "probes"],
         "The functions that can be probed, and the names in kernel stacks.",
     ),
     Entry::new(
         "/sys/kernel/btf/vmlinux, /sys/kernel/btf/nfs, /sys/kernel/btf/nfsv4",
-        &["check", "trace", "probes"],
+        &["check", "trace", "record", "probes"],
         "Where names, inode numbers and devices lie in the kernel's structures.",
     ),
     Entry::new(
         "/proc/self/status, /proc/self/statm",
-        &["check", "trace", "probes"],
+        &["check", "trace", "record", "probes"],
         "Opened to see whether what is read of them by that layout is true. One that does not \
          fit is not used, and names show as ids.",
     ),
     Entry::new(
         "/sys/kernel/tracing, /sys/kernel/debug/tracing",
-        &["check", "trace", "probes"],
+        &["check", "trace", "record", "probes"],
         "The numbers of the LOOKUP flags, and the events by which children of a command and the \
          end of a thread are noticed.",
     ),
     Entry::new(
         "/proc/self/status",
-        &["check", "trace", "probes"],
+        &["check", "trace", "record", "probes"],
         "Whether this process may trace.",
     ),
     Entry::new(
         "/sys/kernel/security/lockdown, /sys/bus/event_source/devices/kprobe",
-        &["check", "trace", "probes"],
+        &["check", "trace", "record", "probes"],
         "Whether this kernel lets it.",
     ),
     Entry::new(

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::{
-    summary::{Reloads, Summary},
+    summary::{Lost, Reloads, Summary, Unread},
     trace::PathWord,
 };
 
+/// What was seen, and what was lost, a line each.
 pub(super) fn footer(summary: &Summary) -> Vec<String> {
     let end = summary.end();
     let mut lines = Vec::new();
@@ -58,11 +59,27 @@ pub(super) fn footer(summary: &Summary) -> Vec<String> {
     }
     lines.extend(end.reloads.map(reloads_line));
     let lost = end.lost;
-    if lost.is_nothing() && end.incomplete == 0 {
+    let unread = end.unread.map(unread_lines).unwrap_or_default();
+    if lost.is_nothing() && end.incomplete == 0 && unread.is_empty() {
         lines.push("  nothing lost, every path complete".into());
         return lines;
     }
-    let losses: Vec<String> = [
+    let losses = losses(lost);
+    if !losses.is_empty() {
+        lines.push(format!("  LOST: {}", losses.join(", ")));
+    }
+    lines.extend(unread);
+    lines.push(format!(
+        "  {} incomplete",
+        count(end.incomplete, "path is", "paths are")
+    ));
+    lines
+}
+
+/// Everything that was lost, in words; nothing if nothing was.
+#[must_use]
+pub fn losses(lost: Lost) -> Vec<String> {
+    [
         (
             lost.records,
             "record (buffer full)",
@@ -92,14 +109,32 @@ pub(super) fn footer(summary: &Summary) -> Vec<String> {
     .iter()
     .filter(|(n, ..)| *n > 0)
     .map(|(n, one, many)| count(*n, one, many))
-    .collect();
-    if !losses.is_empty() {
-        lines.push(format!("  LOST: {}", losses.join(", ")));
+    .collect()
+}
+
+fn unread_lines(unread: Unread) -> Vec<String> {
+    let mut lines = Vec::new();
+    if unread.places > 0 {
+        lines.push(format!(
+            "  DAMAGED: {}, {} left out, {} known to be missing",
+            count(unread.places, "place", "places"),
+            count(unread.bytes, "byte", "bytes"),
+            count(unread.records, "record is", "records are"),
+        ));
     }
-    lines.push(format!(
-        "  {} incomplete",
-        count(end.incomplete, "path is", "paths are")
-    ));
+    if unread.no_end {
+        lines.push(
+            "  the recording has no end: it is still being written, or was cut short; what was \
+             lost last is not known"
+                .into(),
+        );
+    }
+    if unread.earlier_parts {
+        lines.push("  earlier parts of the recording were not given".into());
+    }
+    if unread.later_parts {
+        lines.push("  later parts of the recording were not given".into());
+    }
     lines
 }
 
@@ -120,6 +155,7 @@ fn reloads_line(reloads: Reloads) -> String {
     format!("  modules of the client were unloaded {gone}{rest}")
 }
 
+/// A number and its word.
 pub(super) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
@@ -174,6 +210,22 @@ mod tests {
             text.contains("2 opens were running when tracing began"),
             "{text}"
         );
+        assert!(!text.contains("nothing lost"), "{text}");
+    }
+
+    #[test]
+    fn what_a_replay_could_not_read_is_said() {
+        let mut summary = Summary::new(session::signals(&BTreeMap::new()));
+        summary.unread.places = 2;
+        summary.unread.bytes = 70;
+        summary.unread.records = 1;
+        summary.unread.no_end = true;
+        let text = footer(&summary).join("\n");
+        assert!(
+            text.contains("DAMAGED: 2 places, 70 bytes left out, 1 record is known to be missing"),
+            "{text}"
+        );
+        assert!(text.contains("has no end"), "{text}");
         assert!(!text.contains("nothing lost"), "{text}");
     }
 }

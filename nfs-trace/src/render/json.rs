@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 
 use super::Render;
 use crate::{
@@ -40,6 +41,31 @@ struct Start<'a> {
     startup_ms: StartupMs,
 }
 
+/// As always, but with DEL and the C1 controls escaped too: a terminal may obey them.
+struct Shown;
+
+impl Formatter for Shown {
+    fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + Write,
+    {
+        if fragment.bytes().all(|byte| byte < 0x7f) {
+            // The controls below come as escapes of their own.
+            return writer.write_all(fragment.as_bytes());
+        }
+        for part in fragment.split_inclusive(char::is_control) {
+            match part.chars().next_back() {
+                Some(last) if last.is_control() => {
+                    let before = &part[..part.len() - last.len_utf8()];
+                    write!(writer, "{before}\\u{:04x}", u32::from(last))?;
+                }
+                _ => writer.write_all(part.as_bytes())?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Writes to anything; buffering is the writer's.
 pub struct Json<W> {
     out: W,
@@ -52,7 +78,7 @@ impl<W: Write> Json<W> {
     }
 
     fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, line)?;
+        line.serialize(&mut Serializer::with_formatter(&mut self.out, Shown))?;
         self.out.write_all(b"\n")
     }
 }

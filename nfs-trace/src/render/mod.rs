@@ -1,6 +1,7 @@
 //! Rows to text or JSON. A renderer decides nothing: it prints what the row says.
 
-mod footer;
+pub mod footer;
+pub mod header;
 pub mod json;
 pub mod text;
 

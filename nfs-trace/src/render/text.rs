@@ -1,23 +1,21 @@
 //! Text for people: one line an open in 100 columns, details on request, and a footer.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
 
 use super::{
     Render,
     footer::{count, footer},
+    header::header,
 };
 use crate::{
-    names::{errno_name, escape},
+    names::errno_name,
     notice::Notice,
     row::{Row, StepRow},
-    session::{ATTACHED, Session},
+    session::Session,
     summary::Summary,
-    trace::{Delegated, Gap, PathWord, Sent, Signals},
+    trace::{Gap, PathWord},
 };
 
 /// Columns of everything but the path, and the spaces between.
@@ -112,32 +110,7 @@ impl<W: Write, N: Write> Text<W, N> {
 
 impl<W: Write, N: Write> Render for Text<W, N> {
     fn start(&mut self, session: &Session) -> io::Result<()> {
-        let missing: Vec<&str> = session
-            .probes
-            .iter()
-            .filter(|(_, state)| *state != ATTACHED)
-            .map(|(symbol, _)| symbol.as_str())
-            .collect();
-        writeln!(
-            self.notes,
-            "nfs-trace {}: kernel {}, {} functions probed, transport {}, names from {}{}, armed after {} ms{}{}",
-            session.version,
-            session.kernel,
-            session.probes.len() - missing.len(),
-            session.transport,
-            session.layout,
-            match session.layout_why.as_str() {
-                "" => String::new(),
-                why => format!(" ({})", escape(why.as_bytes())),
-            },
-            session.startup_ms.facts + session.startup_ms.attach,
-            if missing.is_empty() {
-                String::new()
-            } else {
-                format!(", without {}", missing.join(", "))
-            },
-            instead(session.signals()),
-        )?;
+        writeln!(self.notes, "{}", header(session))?;
         writeln!(
             self.out,
             "{:12} {:7} {:10} {:width$} {:10} {:11} {:6} {:>8}",
@@ -191,24 +164,6 @@ impl<W: Write, N: Write> Render for Text<W, N> {
         self.out.flush()?;
         self.notes.flush()
     }
-}
-
-/// What is used where the best signals are missing.
-fn instead(signals: Signals) -> String {
-    let mut text = String::new();
-    let mut note = |what: &str, best: bool, symbol: Option<&str>| {
-        if !best {
-            let symbol = symbol.unwrap_or("nothing");
-            let _ = write!(text, ", {what} told by {symbol}");
-        }
-    };
-    let Signals {
-        sent, delegated, ..
-    } = signals;
-    note("OPENs", sent == Sent::OpenDone, sent.symbol());
-    let best = delegated == Delegated::StateidUpdate;
-    note("delegated opens", best, delegated.symbol());
-    text
 }
 
 fn step_line(step: &StepRow) -> String {

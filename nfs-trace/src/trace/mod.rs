@@ -8,6 +8,7 @@ mod classify;
 mod names;
 mod path;
 mod pending;
+mod recorded;
 mod thread;
 
 use std::num::NonZeroUsize;
@@ -40,6 +41,8 @@ pub struct Tracer {
     armed_ns: u64,
     threads: LruCache<u32, Thread>,
     names: Names,
+    /// Why a thread's first record may not be the first one of its numbering.
+    unseen: Gap,
     /// LOOKUPs and OPENs of calls that turned out to open no regular file.
     no_open: (u64, u64),
 }
@@ -53,6 +56,7 @@ impl Tracer {
             armed_ns,
             threads: LruCache::new(THREADS),
             names: Names::new(),
+            unseen: Gap::RecordLost,
             no_open: (0, 0),
         }
     }
@@ -78,7 +82,7 @@ impl Tracer {
             self.flush(stamp.tid, &mut thread, done);
             thread.gap = Some(Gap::ReturnMissed);
         }
-        thread.check_order(&stamp);
+        thread.check_order(&stamp, self.unseen);
         if stamp.missed_inside {
             // The path goes on, a step of it is missing.
             thread.gap = Some(Gap::ReturnMissed);
@@ -90,10 +94,10 @@ impl Tracer {
                 name,
             } => self.names.learn(dentry, parent, &name),
             Fact::Comm(comm) => thread.comm = comm,
-            Fact::Lookup(ret) => thread.inner.push(step(&stamp, StepKind::Lookup(ret))),
+            Fact::Lookup(ret) => thread.add_inner(step(&stamp, StepKind::Lookup(ret))),
             Fact::OpenTask(task) => {
                 thread.unjoined |= stamp.unjoined;
-                thread.inner.push(step(&stamp, StepKind::OpenTask(task)));
+                thread.add_inner(step(&stamp, StepKind::OpenTask(task)));
             }
             Fact::Revalidate(call) => self.revalidate(&mut thread, &stamp, call, done),
             Fact::FileOpen(open) => self.open(&mut thread, &stamp, open, false, done),

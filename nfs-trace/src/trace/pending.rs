@@ -17,6 +17,9 @@ pub(super) const ECHILD: i32 = -10;
 pub(super) const ESTALE: i32 = -116;
 /// include/linux/errno.h: "open found a stale dentry"
 pub(super) const EOPENSTALE: i32 = -518;
+/// Steps of a path that are kept, and of those that belong to no path yet. A real one has a
+/// dozen, more if the server delays it; a recording may hold anything.
+pub(super) const MAX_STEPS: usize = 100;
 /// Attempts of one open(2): RCU walk, ref-walk, LOOKUP_REVAL.
 const MAX_ATTEMPTS: u32 = 3;
 
@@ -190,6 +193,10 @@ impl Pending {
         self.steps.append(inner);
         self.steps.push(step);
         self.steps[at..].sort_by_key(|step| (step.start_ns, std::cmp::Reverse(step.end_ns)));
+        if self.steps.len() > MAX_STEPS {
+            self.steps.truncate(MAX_STEPS);
+            self.note_gap(Gap::RecordLost);
+        }
     }
 
     /// RPCs of all steps: OPENs and LOOKUPs.

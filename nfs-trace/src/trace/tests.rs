@@ -644,3 +644,56 @@ fn no_dentry_outlives_the_modules() {
     assert_eq!(named, [true, false, true]);
     assert!(ids[0] < ids[1], "{ids:?}");
 }
+
+/// The thread's next record may follow one that is missing, and so may any name.
+#[test]
+fn where_records_are_missing_nothing_from_before_is_believed() {
+    let mut feed = Feed::new();
+    for line in ["name F file", "reval rcu F 1 dir"] {
+        feed.line(line);
+    }
+    feed.tracer.tear();
+    for line in [
+        "task",
+        "file F 0 tasks=1",
+        "reval rcu F 1 dir",
+        "task",
+        "file F 0 tasks=1",
+        "t2 reval rcu F 1 dir",
+        "t2 task",
+        "t2 file F 0 tasks=1",
+    ] {
+        feed.line(line);
+    }
+    let whole: Vec<bool> = feed.paths.iter().map(OpenPath::complete).collect();
+    assert_eq!(whole[..2], [false, true]);
+    assert!(feed.paths.iter().all(|path| path.path.is_none()));
+}
+
+#[test]
+fn a_later_part_marks_the_first_path_of_each_thread() {
+    let mut feed = Feed::new();
+    feed.tracer.begin_in_the_middle();
+    feed.line("lose");
+    for _ in 0..2 {
+        for line in ["reval rcu F 1 dir", "task", "file F 0 tasks=1"] {
+            feed.line(line);
+        }
+    }
+    let gaps: Vec<_> = feed.paths.iter().map(|path| path.gaps.clone()).collect();
+    assert_eq!(gaps, [vec![super::Gap::BeganBefore], vec![]]);
+}
+
+#[test]
+fn steps_beyond_all_are_left_out_and_the_path_is_marked() {
+    let mut feed = Feed::new();
+    for _ in 0..300 {
+        feed.line("lookup 0");
+    }
+    feed.line("reval rcu F 1 dir");
+    feed.line("task");
+    feed.line("file F 0 tasks=1");
+    let path = &feed.paths[0];
+    assert!(!path.complete());
+    assert!(path.steps.len() <= 2 * super::pending::MAX_STEPS);
+}

@@ -3,7 +3,7 @@
 
 use super::{
     path::{Gap, Step},
-    pending::Pending,
+    pending::{MAX_STEPS, Pending},
 };
 use crate::event::Stamp;
 
@@ -26,21 +26,45 @@ impl Thread {
         self.pending.is_some() || !self.inner.is_empty()
     }
 
-    /// Sees what is missing between this record and the thread's one before.
-    pub(super) fn check_order(&mut self, stamp: &Stamp) {
-        let lost = match self.next_seq {
+    /// Sees what is missing between this record and the thread's one before. `unseen`: why
+    /// there may be none before, though the thread's numbering does not begin here.
+    pub(super) fn check_order(&mut self, stamp: &Stamp, unseen: Gap) {
+        let gap = match self.next_seq {
             // Numbering begins at 0, and its beginning is always marked.
-            _ if stamp.first => stamp.seq != 0,
-            Some(expected) => stamp.seq != expected,
-            None => true,
+            _ if stamp.first => (stamp.seq != 0).then_some(Gap::RecordLost),
+            Some(expected) => (stamp.seq != expected).then_some(Gap::RecordLost),
+            None => Some(unseen),
         };
-        if lost {
-            match &mut self.pending {
-                Some(pending) => pending.note_gap(Gap::RecordLost),
-                None => self.gap = Some(Gap::RecordLost),
-            }
+        if let Some(gap) = gap {
+            self.note_gap(gap);
         }
         self.next_seq = Some(stamp.seq.wrapping_add(1));
+    }
+
+    fn note_gap(&mut self, gap: Gap) {
+        match &mut self.pending {
+            Some(pending) => pending.note_gap(gap),
+            None => self.gap = Some(gap),
+        }
+    }
+
+    /// Adds a step whose enclosing call has not returned yet.
+    pub(super) fn add_inner(&mut self, step: Step) {
+        if self.inner.len() < MAX_STEPS {
+            self.inner.push(step);
+        } else {
+            self.note_gap(Gap::RecordLost);
+        }
+    }
+
+    /// Records are missing here, of whichever thread: nothing of what comes next is sure to
+    /// follow what was before.
+    pub(super) fn tear(&mut self) {
+        self.next_seq = None;
+        self.comm = Box::default();
+        if self.is_inside() {
+            self.note_gap(Gap::RecordLost);
+        }
     }
 
     /// Steps that began before the call that now returns were inside one whose record

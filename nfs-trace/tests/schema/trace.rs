@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, fs};
 
 use nfs_trace::{
-    capture,
     names::claim_name,
     notice::{Attached, Notice, What},
+    recording::{Item, Reader},
     render::{Render as _, json::Json},
     session::{Session, signals},
-    summary::{ProgramCounts, Reloads, Summary},
+    summary::{ProgramCounts, Reloads, Summary, Unread},
     trace::{Gap, NameCheck, PathWord},
 };
 use serde_json::{Value, json};
@@ -196,7 +196,10 @@ fn what_an_open_may_have_beside_validates() {
 fn the_end_of_a_live_trace_validates() {
     let mut summary = Summary::new(signals(&BTreeMap::new()));
     let counts = ProgramCounts { hits: 23, lost: 1 };
-    summary.kernel.programs.insert("nfst_reval_in", counts);
+    summary
+        .kernel
+        .programs
+        .insert("nfst_reval_in".into(), counts);
     summary.kernel.records = 1;
     summary.kernel.lost_by_cpu.insert(1, 1);
     let mut line = Vec::new();
@@ -206,6 +209,18 @@ fn the_end_of_a_live_trace_validates() {
     assert_eq!(end["lost_by_cpu"], json!({"1": 1}));
     assert_eq!(end["reloads"], Value::Null, "no module went");
     assert_valid(&validator("trace"), &end, "end");
+    summary.unread = Unread {
+        no_end: true,
+        places: 1,
+        ..Unread::default()
+    };
+    let end = written(|json| json.end(&summary).expect("a line"));
+    assert_eq!(end["unread"]["places"], 1);
+    assert_valid(&validator("trace"), &end, "end of a damaged recording");
+    let odd = changed(&end, "/unread", |it| {
+        it.remove("bytes");
+    });
+    assert!(!validator("trace").is_valid(&odd));
     let odd = changed(&end, "/lost_by_cpu", |it| {
         it.insert("first".into(), json!(1));
     });
@@ -228,9 +243,12 @@ fn written(write: impl FnOnce(&mut Json<&mut Vec<u8>>)) -> Value {
 }
 
 fn a_session() -> Session {
-    let file = data().join("6.1-stock-create-v4.0.cap");
-    let bytes = fs::read(file).expect("the capture");
-    capture::read(bytes.into()).expect("a capture").0
+    let file = data().join("6.1-stock-create-v4.0.nfst");
+    let mut reader = Reader::new(fs::File::open(file).expect("the recording"));
+    match reader.read() {
+        Ok(Some(Item::Begin(header))) => header.session,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The lines about modules that go and come back, of which no replay has any.

@@ -37,7 +37,7 @@ pub(crate) struct Options {
     /// Scenarios (default: all but the slow one; see `lab list`)
     #[arg(long = "scenario", value_delimiter = ',')]
     pub(crate) scenarios: Vec<String>,
-    /// Keep the raw records of small scenarios in this folder (replay tests use them)
+    /// Keep recordings of small scenarios in this folder (replay tests use them)
     #[arg(long, value_name = "DIR")]
     pub(crate) capture: Option<PathBuf>,
 }
@@ -83,7 +83,7 @@ fn keep_captures(dir: &Path, options: &Options, report: &Report) -> Result<()> {
             continue;
         };
         let client = options.spec.client.name();
-        let name = format!("{kernel}-{client}-{}-v{version}.cap", outcome.scenario);
+        let name = format!("{kernel}-{client}-{}-v{version}.nfst", outcome.scenario);
         cache::write(&dir.join(name), unhex(hex)?)?;
     }
     Ok(())

@@ -1,0 +1,248 @@
+//! Makes a recording from a seed, of any number of records: `cargo xtask generate` runs it, and
+//! the tests of large recordings use it.
+
+use std::{
+    env,
+    fs::File,
+    io::{self, BufWriter, Write},
+};
+
+use fastrand::Rng;
+use nfs_trace::{
+    kernel::lookup_flags::LookupFlags,
+    mounts::Mount,
+    recording::{Filters, Header, Writer},
+    session::{ATTACHED, Session, StartupMs},
+    summary::KernelCounts,
+};
+use nfs_trace_ebpf::abi::{
+    ABI_VERSION, Comm, DENTRY_POSITIVE, FLAG_FIRST, Name, Open, OpenTask, RecordHeader, RecordKind,
+    Revalidate,
+};
+use zerocopy::{Immutable, IntoBytes};
+
+const DEV: u32 = 45;
+/// More than a trace remembers, so that what is forgotten is tried too.
+const FILES: u64 = 200_000;
+const FOLDERS: u64 = 1_000;
+const THREADS: u32 = 40_000;
+/// Kernel addresses of the root, of folders and of files.
+const ROOT: u64 = 0xffff_8880_0000_0000;
+const FOLDER: u64 = ROOT + (1 << 30);
+const FILE: u64 = FOLDER + (1 << 30);
+
+#[allow(dead_code, reason = "tests take the rest of this file")]
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let wrong = || io::Error::other("usage: generate SEED EVENTS FILE (- for stdout)");
+    let [seed, events, file] = arguments.as_slice() else {
+        return Err(wrong());
+    };
+    let seed = seed.parse().map_err(|_| wrong())?;
+    let events = events.parse().map_err(|_| wrong())?;
+    let out: Box<dyn Write> = match file.as_str() {
+        "-" => Box::new(io::stdout()),
+        file => Box::new(File::create(file)?),
+    };
+    generate(seed, events, BufWriter::new(out))
+}
+
+/// The recording of a made-up machine.
+pub(crate) fn header(seed: u64) -> Header {
+    let probed = [
+        "nfs4_lookup_revalidate",
+        "nfs4_file_open",
+        "nfs_atomic_open",
+        "nfs4_run_open_task",
+        "nfs4_open_done",
+        "update_open_stateid",
+        "_nfs4_proc_lookup",
+        "nfs_check_verifier",
+        "nfs_set_verifier",
+    ];
+    let probes = probed.map(|symbol| (symbol.to_owned(), ATTACHED.to_owned()));
+    Header {
+        recording: format!("generated-{seed}"),
+        part: 1,
+        architecture: "x86_64".into(),
+        command_line: vec!["generate".into(), seed.to_string()],
+        filters: Filters::default(),
+        session: Session {
+            abi_version: ABI_VERSION,
+            version: env!("CARGO_PKG_VERSION").into(),
+            kernel: "6.1.0-generated".into(),
+            transport: "ring".into(),
+            layout: "btf".into(),
+            layout_why: String::new(),
+            probes: probes.into(),
+            lookup_flags: LookupFlags::BEFORE_6_15,
+            mounts: vec![Mount {
+                dev: DEV,
+                point: "/mnt".into(),
+                fs_type: "nfs4".into(),
+                source: "server:/".into(),
+                nfs_version: Some("4.1".into()),
+            }],
+            clock_offset_ns: 1_700_000_000_000_000_000,
+            armed_ns: 0,
+            startup_ms: StartupMs::default(),
+        },
+    }
+}
+
+/// Writes a recording of so many records.
+pub(crate) fn generate(seed: u64, events: u64, out: impl Write) -> io::Result<()> {
+    let mut writer = Writer::new(out, &header(seed))?;
+    records(seed, events, |record| writer.record(record))?;
+    writer.finish(KernelCounts::default(), false)?;
+    Ok(())
+}
+
+/// Hands so many records to `take`.
+pub(crate) fn records(
+    seed: u64,
+    events: u64,
+    take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut machine = Machine {
+        rng: Rng::with_seed(seed),
+        now_ns: 1_000_000_000,
+        began_ns: None,
+        left: events,
+        seqs: vec![None; THREADS as usize],
+        named: vec![false; FILES as usize],
+        take,
+    };
+    machine.name(0, ROOT, ROOT, "/")?;
+    for folder in 0..FOLDERS {
+        machine.name(0, FOLDER + folder * 192, ROOT, &format!("folder{folder}"))?;
+    }
+    while machine.left > 0 {
+        machine.open()?;
+    }
+    Ok(())
+}
+
+struct Machine<F> {
+    rng: Rng,
+    now_ns: u64,
+    left: u64,
+    /// When the call began that returns next, if another returned inside it.
+    began_ns: Option<u64>,
+    /// Of each thread, the number of its next record.
+    seqs: Vec<Option<u16>>,
+    /// The files whose name was sent.
+    named: Vec<bool>,
+    take: F,
+}
+
+impl<F: FnMut(&[u8]) -> io::Result<()>> Machine<F> {
+    /// One open(2), one of three wire, the others cached.
+    fn open(&mut self) -> io::Result<()> {
+        let thread = self.rng.u32(..THREADS);
+        let file = self.rng.u64(..FILES);
+        let dentry = FILE + file * 192;
+        if !self.named[file as usize] {
+            self.named[file as usize] = true;
+            let parent = FOLDER + file % FOLDERS * 192;
+            self.name(thread, dentry, parent, &format!("file{file}.txt"))?;
+        }
+        let revalidate = Revalidate {
+            dentry,
+            lookup_flags: LookupFlags::BEFORE_6_15.open | LookupFlags::BEFORE_6_15.rcu,
+            ret: 1,
+            verifier_checks: 1,
+            verifier_sets: 0,
+            lookups: 0,
+            dentry_kind: DENTRY_POSITIVE,
+            inode_checks: 0,
+            reserved: 0,
+            reserved2: 0,
+        };
+        self.record(thread, RecordKind::Revalidate, &revalidate, b"")?;
+        let began_ns = self.now_ns;
+        let sent = u16::from(self.rng.u8(..3) == 0);
+        let task = OpenTask {
+            opendata: dentry ^ 0xff,
+            replied_ns: if sent > 0 { self.now_ns } else { 0 },
+            ret: 0,
+            sent,
+            claim: 4,
+            delegated: 0,
+        };
+        self.record(thread, RecordKind::OpenTask, &task, b"")?;
+        let open = Open {
+            dentry,
+            fileid: 1_000 + file,
+            ret: 0,
+            open_flags: 0o100_000,
+            stack_id: -1,
+            tasks: 1,
+            stateid_updates: u8::try_from(sent).unwrap_or(0),
+            opened: 1,
+            signs: 0,
+        };
+        self.began_ns = Some(began_ns);
+        self.record(thread, RecordKind::FileOpen, &open, b"")
+    }
+
+    fn name(&mut self, thread: u32, dentry: u64, parent: u64, name: &str) -> io::Result<()> {
+        let record = Name {
+            dentry,
+            parent,
+            len: u16::try_from(name.len()).unwrap_or(0),
+            reserved: 0,
+            reserved2: 0,
+        };
+        self.record(thread, RecordKind::Name, &record, name.as_bytes())
+    }
+
+    fn record<T: IntoBytes + Immutable>(
+        &mut self,
+        thread: u32,
+        kind: RecordKind,
+        payload: &T,
+        rest: &[u8],
+    ) -> io::Result<()> {
+        if self.seqs[thread as usize].is_none() {
+            self.seqs[thread as usize] = Some(0);
+            let mut comm = [0; 16];
+            let name = format!("worker{}", thread % 97);
+            comm[..name.len()].copy_from_slice(name.as_bytes());
+            self.put(thread, RecordKind::Comm, FLAG_FIRST, &Comm { comm }, b"")?;
+        }
+        self.put(thread, kind, 0, payload, rest)
+    }
+
+    fn put<T: IntoBytes + Immutable>(
+        &mut self,
+        thread: u32,
+        kind: RecordKind,
+        flags: u8,
+        payload: &T,
+        rest: &[u8],
+    ) -> io::Result<()> {
+        if self.left == 0 {
+            return Ok(());
+        }
+        self.left -= 1;
+        let start_ns = self.began_ns.take().unwrap_or(self.now_ns);
+        self.now_ns += self.rng.u64(500..20_000);
+        let seq = self.seqs[thread as usize].unwrap_or(0);
+        self.seqs[thread as usize] = Some(seq.wrapping_add(1));
+        let header = RecordHeader {
+            start_ns,
+            end_ns: self.now_ns,
+            tid: 1_000 + thread,
+            tgid: 1_000 + thread / 8,
+            kind: kind as u8,
+            flags,
+            seq,
+            dev: DEV,
+        };
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(payload.as_bytes());
+        bytes.extend_from_slice(rest);
+        (self.take)(&bytes)
+    }
+}

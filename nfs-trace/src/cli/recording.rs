@@ -1,0 +1,96 @@
+//! The commands that write recordings, and those that read them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{FilterArgs, LiveArgs, ShowArgs, values::part_size};
+
+const RECORD_EXAMPLES: &str = "\
+EXAMPLES
+  nfs-trace record -o trace.nfst
+      every open on every NFSv4 mount, until Ctrl-C
+  nfs-trace record -o job.nfst -- make -C /mnt/src
+      what a command and its children open
+  nfs-trace record -o /var/tmp/opens --rotate 100M --max-files 10
+      for days, in /var/tmp/opens.000001 and so on: 1 GB at most
+  nfs-trace record -o - --duration 1m | ssh there 'cat > trace.nfst'
+      without a file here
+
+FILTERS
+  --mount, --pid and a command are applied in the kernel: other opens are
+  not in the file. --path, --comm and --open-path are kept in the file,
+  with all opens: `replay` applies them, unless it is given others, or
+  --all.
+
+FILE
+  Made for its owner alone (mode 0600), never over another one. It holds
+  names of files and commands, and this command line. `replay` can read it
+  while it is still being written.";
+
+/// `nfs-trace record`
+#[derive(Debug, Args)]
+#[command(after_help = RECORD_EXAMPLES)]
+pub struct RecordArgs {
+    /// The recording, `-` for stdout; with --rotate, what its parts are called before their number
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Begin a new file before one gets larger than this, as 100M, 2G (at least 1M)
+    #[arg(long, value_name = "SIZE", value_parser = part_size)]
+    pub rotate: Option<u64>,
+    /// Keep only so many files, the newest
+    #[arg(long, value_name = "N", requires = "rotate", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_files: Option<u32>,
+    /// Which rows a replay shows.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Say on stderr what the kernel refuses
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// What is traced.
+    #[command(flatten)]
+    pub live: LiveArgs,
+}
+
+const REPLAY_EXAMPLES: &str = "\
+EXAMPLES
+  nfs-trace replay trace.nfst
+      what `trace` would have printed
+  nfs-trace replay trace.nfst --open-path cached --format json
+      the same filters and formats
+  nfs-trace replay /var/tmp/opens.*
+      all parts of one recording
+  ssh client nfs-trace record -o - | nfs-trace replay -
+      as it comes
+
+EXIT STATUS
+  0  all of it was shown
+  1  it is damaged, has no end, or cannot be read: what could be read was
+     shown, and stderr says what is missing";
+
+/// `nfs-trace replay`
+#[derive(Debug, Args)]
+#[command(after_help = REPLAY_EXAMPLES)]
+pub struct ReplayArgs {
+    /// The recording, or its parts in their order; `-` for stdin
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Only opens on this mount of the recording (any path on it will do)
+    #[arg(long, value_name = "PATH")]
+    pub mount: Vec<PathBuf>,
+    /// Only this process
+    #[arg(long, value_name = "N")]
+    pub pid: Vec<u32>,
+    /// Which rows.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Show what the filters given to `record` leave out, too
+    #[arg(long)]
+    pub all: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub show: ShowArgs,
+    /// Show the steps of each path (text)
+    #[arg(short, long)]
+    pub verbose: bool,
+}

@@ -1,0 +1,263 @@
+//! `nfs-trace record`: the records of a live trace into a file, as they come. Nothing is decoded
+//! on the way; what replay could not ask the machine any more is asked here.
+
+use std::{
+    io::{self, Write as _},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use lru::LruCache;
+use nfs_trace_ebpf::abi::{Open, RecordHeader, RecordKind};
+use zerocopy::FromBytes as _;
+
+use crate::{
+    cli::{FilterArgs, LiveArgs, RecordArgs},
+    live::Begin,
+    mounts::Mount,
+    notice::Notice,
+    recording::{Filters, Header, Output, Parts, Remark, Resumption, Stack},
+    render::{footer::losses, header::header},
+    run,
+    session::Session,
+    sink::{Resumed, Sink, Surroundings},
+    summary::KernelCounts,
+};
+
+/// Stacks whose names were written: as many as the kernel keeps.
+const STACKS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+/// A recording that ends without its end has counts at most this old.
+const COUNTS_EVERY: Duration = Duration::from_secs(5);
+
+/// Records.
+///
+/// # Errors
+/// With the exit status to use; see [`crate::exit`].
+pub fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
+    let output = Output {
+        path: args.output.clone(),
+        rotate: args.rotate,
+        max_files: args.max_files,
+    };
+    let begin: Begin<'_> = Box::new(|session, mounts| {
+        let start = header(&session);
+        let filters = (&args.live, &args.filter);
+        let recorder = Recorder::create(output, filters, session, mounts)?;
+        say(&format!("{start}, recording to {}", args.output.display()));
+        Ok(Box::new(recorder))
+    });
+    run::live(&args.live, args.verbose, begin)
+}
+
+/// Takes the records of a trace into a recording.
+pub struct Recorder {
+    parts: Parts,
+    /// Super blocks that the mounts hold, and since the last flush those that they do not.
+    known: Vec<u32>,
+    unknown: Vec<u32>,
+    /// Stacks that are in this part; none where stacks are not taken.
+    stacks: Option<LruCache<u32, u32>>,
+    counted: Instant,
+}
+
+impl Recorder {
+    /// Creates the file. `mounts`: see [`Filters::shown_mounts`].
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn create(
+        output: Output,
+        (live, filter): (&LiveArgs, &FilterArgs),
+        session: Session,
+        mounts: Vec<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let header = Header {
+            recording: id()?,
+            part: 1,
+            architecture: std::env::consts::ARCH.into(),
+            command_line: std::env::args_os()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+            filters: filters(live, filter, mounts),
+            session,
+        };
+        Ok(Self::new(Parts::create(output, header)?, live.stack))
+    }
+
+    /// Takes records into these files, with the names of stacks or without.
+    #[must_use]
+    pub fn new(parts: Parts, stacks: bool) -> Self {
+        let mut recorder = Self {
+            parts,
+            known: Vec::new(),
+            unknown: Vec::new(),
+            stacks: stacks.then(|| LruCache::new(STACKS)),
+            counted: Instant::now(),
+        };
+        recorder.know_mounts();
+        recorder
+    }
+
+    fn know_mounts(&mut self) {
+        let mounts = self.parts.known_mounts().iter();
+        self.known = mounts.map(|mount| mount.dev).collect();
+    }
+
+    /// Reads the mounts again because of a super block that none of them has: a mount that is
+    /// new, or one of another mount namespace, which is asked about once a flush.
+    fn ask_about(&mut self, dev: u32, around: &mut dyn Surroundings) -> io::Result<()> {
+        self.unknown.push(dev);
+        if let Some(mounts) = around.mounts()
+            && *mounts != *self.parts.known_mounts()
+        {
+            self.learn_mounts(mounts)?;
+        }
+        Ok(())
+    }
+
+    /// The record's stack, if it has one that this part does not name yet.
+    fn name_stack(&mut self, record: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
+        let Some(stacks) = &mut self.stacks else {
+            return Ok(());
+        };
+        let Ok((header, payload)) = RecordHeader::read_from_prefix(record) else {
+            return Ok(());
+        };
+        let kind = RecordKind::from_u8(header.kind);
+        if !matches!(kind, Some(RecordKind::FileOpen | RecordKind::AtomicOpen)) {
+            return Ok(());
+        }
+        let Ok((open, _)) = Open::read_from_prefix(payload) else {
+            return Ok(());
+        };
+        let Ok(id) = u32::try_from(open.stack_id) else {
+            return Ok(());
+        };
+        if stacks.put(id, self.parts.part()) != Some(self.parts.part())
+            && let Some(frames) = around.stack(id)
+        {
+            self.parts.stack(&Stack { id, frames })?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Recorder {
+    fn record(&mut self, bytes: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
+        self.parts.make_room()?;
+        let dev = dev(bytes);
+        if dev != 0 && !self.known.contains(&dev) && !self.unknown.contains(&dev) {
+            self.ask_about(dev, around)?;
+        }
+        self.name_stack(bytes, around)?;
+        self.parts.record(bytes)
+    }
+
+    fn interrupt(&mut self, counts: &KernelCounts, _: &mut dyn Surroundings) -> io::Result<()> {
+        self.parts.interruption(counts)
+    }
+
+    fn resume(&mut self, resumed: Resumed) -> io::Result<()> {
+        let Resumed {
+            session,
+            unseen_ms,
+            mounts,
+        } = resumed;
+        self.parts.resumption(Resumption {
+            session,
+            unseen_ms,
+            mounts,
+        })?;
+        self.know_mounts();
+        Ok(())
+    }
+
+    fn learn_mounts(&mut self, now: Vec<Mount>) -> io::Result<()> {
+        self.parts.mounts(now)?;
+        self.know_mounts();
+        Ok(())
+    }
+
+    fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {
+        self.parts.remark(&Remark::of(notice))?;
+        self.parts.flush()
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn wants_counts(&self) -> bool {
+        self.counted.elapsed() >= COUNTS_EVERY
+    }
+
+    fn counts(&mut self, counts: KernelCounts) -> io::Result<()> {
+        self.counted = Instant::now();
+        self.parts.counts(counts)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unknown.clear();
+        self.parts.flush()
+    }
+
+    fn finish(self: Box<Self>, kernel: KernelCounts, _: &mut dyn Surroundings) -> io::Result<()> {
+        let lost = kernel.lost(0);
+        let total = self.parts.finish(kernel)?;
+        let mut line = format!("{} records, {} bytes", total.records, total.bytes);
+        if total.parts > 1 {
+            line += &format!(" in {} parts", total.parts - total.removed);
+        }
+        if total.removed > 0 {
+            line += &format!(", the {} parts before them were removed", total.removed);
+        }
+        say(&line);
+        match losses(lost) {
+            lost if lost.is_empty() => say("nothing lost"),
+            lost => say(&format!("LOST: {}", lost.join(", "))),
+        }
+        Ok(())
+    }
+}
+
+/// The super block of a record; 0 if it has none.
+fn dev(record: &[u8]) -> u32 {
+    const AT: usize = std::mem::offset_of!(RecordHeader, dev);
+    record
+        .get(AT..AT + 4)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map_or(0, u32::from_ne_bytes)
+}
+
+/// For people, on stderr; nobody may read it.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// What no other recording has.
+fn id() -> anyhow::Result<String> {
+    let path = Path::new("/proc/sys/kernel/random/uuid");
+    let id = std::fs::read_to_string(path)
+        .with_context(|| format!("failed to read `{}`", path.display()))?;
+    Ok(id.trim().into())
+}
+
+fn filters(live: &LiveArgs, filter: &FilterArgs, shown_mounts: Vec<PathBuf>) -> Filters {
+    let text = |path: &PathBuf| path.display().to_string();
+    Filters {
+        mount: live.mount.iter().map(text).collect(),
+        pid: live.pid.clone(),
+        command: !live.command.is_empty(),
+        shown_mounts,
+        path: filter.path.clone(),
+        comm: filter.comm.clone(),
+        open_path: filter
+            .open_path
+            .iter()
+            .map(|word| word.word().to_string())
+            .collect(),
+    }
+}

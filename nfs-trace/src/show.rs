@@ -1,0 +1,80 @@
+//! What the options about rows mean: which ones, and how they are printed.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal as _, Write},
+    path::PathBuf,
+};
+
+use anyhow::Context as _;
+use jiff::tz::TimeZone;
+
+use crate::{
+    cli::{FilterArgs, Format, ShowArgs},
+    exit::ExitError,
+    filter::Filter,
+    pipeline::Show,
+    render::{
+        Render,
+        json::Json,
+        text::{Style, Text},
+    },
+};
+
+/// The filters of user space.
+///
+/// # Errors
+/// If a glob is malformed.
+pub fn filter(args: &FilterArgs) -> anyhow::Result<Filter> {
+    let FilterArgs {
+        path,
+        comm,
+        open_path,
+    } = args;
+    let filter = Filter::new(path, comm.clone(), open_path.clone());
+    Ok(filter.map_err(|error| ExitError::usage(format!("--path: {error}")))?)
+}
+
+/// Which rows, and what of them. `mounts`: see [`Show::mounts`].
+#[must_use]
+pub fn show(args: &ShowArgs, filter: Filter, mounts: Vec<PathBuf>) -> Show {
+    Show {
+        filter,
+        mounts,
+        count: args.count,
+        raw_pointers: args.raw_pointers,
+    }
+}
+
+/// Where rows go, and in which format; with the steps of each path or without (text).
+///
+/// # Errors
+/// If the output cannot be created.
+pub fn renderer(args: &ShowArgs, steps: bool) -> anyhow::Result<Box<dyn Render>> {
+    let file: Box<dyn Write> = match &args.output {
+        Some(path) => Box::new(
+            File::create(path)
+                .with_context(|| format!("failed to create the output `{}`", path.display()))?,
+        ),
+        None => Box::new(io::stdout()),
+    };
+    let out = BufWriter::with_capacity(1 << 16, file);
+    Ok(match args.format {
+        Format::Json => Box::new(Json::new(out)),
+        Format::Text => {
+            let terminal = args.output.is_none() && io::stdout().is_terminal();
+            let width = rustix::termios::tcgetwinsize(io::stdout())
+                .ok()
+                .filter(|_| terminal)
+                .map(|size| usize::from(size.ws_col));
+            let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+            let style = Style {
+                width,
+                colour,
+                steps,
+                zone: TimeZone::system(),
+            };
+            Box::new(Text::new(out, io::stderr(), style))
+        }
+    })
+}

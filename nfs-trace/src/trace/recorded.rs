@@ -1,0 +1,39 @@
+//! What can happen only to events that come from a recording.
+
+use super::{Gap, Thread, Tracer};
+use crate::event::{Event, Fact};
+
+impl Tracer {
+    /// What comes next is the later part of a recording: there were events before it.
+    pub fn begin_in_the_middle(&mut self) {
+        self.unseen = Gap::BeganBefore;
+    }
+
+    /// Takes note of a name that was told before the first event.
+    pub fn learn(&mut self, event: Event) {
+        match event.fact {
+            Fact::Name {
+                dentry,
+                parent,
+                name,
+            } => self.names.learn(dentry, parent, &name),
+            Fact::Comm(comm) => {
+                let thread = self
+                    .threads
+                    .get_or_insert_mut(event.stamp.tid, Thread::default);
+                thread.comm = comm;
+            }
+            _ => {}
+        }
+    }
+
+    /// Events are missing here, of whichever threads and dentries: paths that they may belong
+    /// to are marked, and a name that they may have changed is not believed any more.
+    pub fn tear(&mut self) {
+        for (_, thread) in &mut self.threads {
+            thread.tear();
+        }
+        self.names.forget();
+        self.unseen = Gap::RecordLost;
+    }
+}

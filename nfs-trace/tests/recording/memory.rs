@@ -1,0 +1,96 @@
+//! Memory does not grow with the recording, whatever is in it.
+
+use std::{
+    fs,
+    io::{BufWriter, Read as _, Write as _},
+    process::{Child, ChildStdin, Command, Stdio},
+    thread,
+};
+
+use nfs_trace::recording::Writer;
+use nfs_trace_ebpf::abi::{FLAG_FIRST, Lookup, RecordHeader, RecordKind};
+use zerocopy::IntoBytes as _;
+
+use super::generate;
+
+/// Most that a replay may take, in KiB: its tables are full after a tenth of the records, at
+/// about half of this. The records alone would be more.
+const PEAK_KIB: u64 = 96 << 10;
+
+/// Feeds a replay through a pipe, and looks how large it got before it is told the end. Returns
+/// KiB, and what it printed last.
+fn peak(feed: impl FnOnce(&mut BufWriter<ChildStdin>)) -> (u64, String) {
+    let mut child: Child = Command::new(env!("CARGO_BIN_EXE_nfs-trace"))
+        .args(["replay", "-", "--format", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let mut stdin = BufWriter::new(child.stdin.take().expect("a pipe"));
+    let mut stdout = child.stdout.take().expect("a pipe");
+    let reader = thread::spawn(move || {
+        let mut end = Vec::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match stdout.read(&mut buffer).expect("its output") {
+                0 => return String::from_utf8_lossy(&end).into_owned(),
+                len => {
+                    end.extend_from_slice(&buffer[..len]);
+                    let keep = end.len().saturating_sub(4096);
+                    end.drain(..keep);
+                }
+            }
+        }
+    });
+    feed(&mut stdin);
+    stdin.flush().expect("it reads");
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let peak = peak.and_then(|kib| kib.trim().parse().ok()).expect("VmHWM");
+    drop(stdin);
+    child.wait().expect("an end");
+    (peak, reader.join().expect("read"))
+}
+
+#[test]
+fn a_long_recording_takes_no_more_memory_than_a_short_one() {
+    let events = 1_200_000;
+    let (peak, end) = peak(|out| generate::generate(3, events, out).expect("it reads"));
+    assert!(end.contains(&format!("\"events\":{events}")), "{end}");
+    assert!(peak < PEAK_KIB, "{peak} KiB");
+    eprintln!("{events} records: at most {peak} KiB");
+}
+
+/// LOOKUPs of many threads, inside calls that never return.
+#[test]
+fn calls_that_never_return_take_no_more_memory() {
+    let (peak, end) = peak(|out| {
+        let mut writer = Writer::new(out, &generate::header(3)).expect("it reads");
+        for seq in 0..600_u16 {
+            for tid in 0..4_000 {
+                let header = RecordHeader {
+                    start_ns: 1,
+                    end_ns: 2,
+                    tid,
+                    tgid: tid,
+                    kind: RecordKind::Lookup as u8,
+                    flags: if seq == 0 { FLAG_FIRST } else { 0 },
+                    seq,
+                    dev: 45,
+                };
+                let lookup = Lookup {
+                    ret: 0,
+                    reserved: 0,
+                };
+                let record = [header.as_bytes(), lookup.as_bytes()].concat();
+                writer.record(&record).expect("it reads");
+            }
+        }
+        writer.flush().expect("it reads");
+    });
+    assert!(end.contains("\"events\":2400000"), "{end}");
+    eprintln!("calls that never return: at most {peak} KiB");
+    assert!(peak < PEAK_KIB, "{peak} KiB");
+}
