@@ -53,6 +53,10 @@ pub const CHECKS: &[Check] = &[
     ),
     row("second-instance", "two instances both see every open"),
     row(
+        "record",
+        "replay prints what trace did, also while it is recorded, cut short, rotated, through a pipe",
+    ),
+    row(
         "wrong-usage",
         "what is not NFSv4, not there or not a process is refused",
     ),

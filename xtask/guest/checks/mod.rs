@@ -10,6 +10,7 @@ mod not_allowed;
 mod output;
 mod pressure;
 pub(crate) mod reader;
+mod record;
 pub(crate) mod refusal;
 mod reload;
 mod selection;
@@ -76,6 +77,7 @@ fn one(name: &str, ground: &Ground) -> Result<Held> {
         "signals" => ending::signals(ground),
         "kill-9" => ending::kill_9(ground),
         "tracefs" => tracefs::tracefs(ground),
+        "record" => record::record(ground),
         "second-instance" => limits::second_instance(ground),
         "wrong-usage" => refusal::wrong_usage(),
         "no-privilege" => refusal::no_privilege(),

@@ -100,8 +100,21 @@ impl Tool {
         arguments: &[&str],
         change: impl FnOnce(&mut Command) -> Result<()>,
     ) -> Result<Self> {
+        Self::armed_task("trace", arguments, change)
+    }
+
+    /// Starts `record` and waits until it says that it is ready.
+    pub(super) fn recording(arguments: &[&str]) -> Result<Self> {
+        Self::armed_task("record", arguments, |_| Ok(()))
+    }
+
+    fn armed_task(
+        task: &str,
+        arguments: &[&str],
+        change: impl FnOnce(&mut Command) -> Result<()>,
+    ) -> Result<Self> {
         // The options must come before `-- COMMAND`.
-        let mut tool = Self::spawn(&["trace"], |command, ready| {
+        let mut tool = Self::spawn(&[task], |command, ready| {
             command.arg("--ready-file").arg(ready).args(arguments);
             change(command)
         })?;
@@ -125,6 +138,15 @@ impl Tool {
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         kill_process(Pid::from_child(&self.child), signal).context("send a signal to nfs-trace")
+    }
+
+    /// How long it has been on a processor.
+    pub(super) fn cpu_time(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/schedstat", self.child.id());
+        let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        let ns = text.split(' ').next().and_then(|ns| ns.parse().ok());
+        ns.map(Duration::from_nanos)
+            .with_context(|| format!("understand {path}: {text}"))
     }
 
     /// Waits until it has said this on stderr so many times.
@@ -202,6 +224,12 @@ impl Drop for Tool {
 }
 
 impl Ended {
+    /// Its rows of `--format json`, as they are.
+    pub(super) fn rows(&self) -> Vec<&str> {
+        let is_row = |line: &&str| line.starts_with("{\"type\":\"open\"");
+        self.out.lines().filter(is_row).collect()
+    }
+
     pub(super) fn expect(&self, status: i32) -> Result<()> {
         ensure!(
             self.status == status,
