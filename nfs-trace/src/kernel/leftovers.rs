@@ -28,6 +28,12 @@ impl Lines {
         this
     }
 
+    /// Removes those of this process that hold no probe any more.
+    pub fn let_go(&self) {
+        let own = process::id().to_string();
+        self.remove(|pid| pid != own);
+    }
+
     fn remove(&self, keep: impl Fn(&str) -> bool) {
         let Self(Some(path)) = self else {
             return;
@@ -47,8 +53,7 @@ impl Lines {
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        let own = process::id().to_string();
-        self.remove(|pid| pid != own);
+        self.let_go();
     }
 }
 
