@@ -46,7 +46,9 @@ impl Lines {
                 .append(true)
                 .open(path)
                 .and_then(|mut file| file.write_all(format!("-:{event}\n").as_bytes()));
-            log::debug!("remove the probe {event} from kprobe_events: {removed:?}");
+            if let Err(error) = removed {
+                log::debug!("the probe {event} stays in kprobe_events: {error}");
+            }
         }
     }
 }
