@@ -54,7 +54,7 @@ pub(crate) fn summary(spec: &Spec, outcomes: &[(Outcome, Verdict)]) {
         .collect();
     versions.sort_unstable();
     versions.dedup();
-    println!("\n{} {}", spec.kernel, spec.client.name());
+    println!("\n{} {}", spec.name(), spec.client.name());
     let heads: Vec<String> = versions
         .iter()
         .map(|version| format!("v{version}"))
