@@ -141,6 +141,13 @@ impl Live {
         self.reader.ready().await
     }
 
+    /// Something was mounted or unmounted.
+    pub fn mounts_changed(&mut self) {
+        if let Some(now) = self.around.mounts() {
+            self.pipeline.learn_mounts(now);
+        }
+    }
+
     /// Whether `--count` is reached.
     #[must_use]
     pub fn is_full(&self) -> bool {

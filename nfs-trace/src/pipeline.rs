@@ -5,7 +5,8 @@ use std::{io, path::PathBuf};
 use crate::{
     decode::decode,
     filter::Filter,
-    mounts::{Mount, covering},
+    known_mounts::{WantedMounts, remember},
+    mounts::Mount,
     notice::Notice,
     render::Render,
     row::Row,
@@ -55,6 +56,7 @@ pub struct Pipeline {
     signals: Signals,
     tracer: Tracer,
     show: Show,
+    wanted: WantedMounts,
     render: Box<dyn Render>,
     summary: Summary,
 }
@@ -69,11 +71,13 @@ impl Pipeline {
         render.flush()?;
         let signals = session.signals();
         let tracer = Tracer::new(signals, session.armed_ns);
+        let wanted = WantedMounts::new(show.mounts.clone(), &session.mounts);
         Ok(Self {
             session,
             signals,
             tracer,
             show,
+            wanted,
             render,
             summary: Summary::new(signals),
         })
@@ -133,8 +137,14 @@ impl Pipeline {
         self.signals = session.signals();
         self.tracer.resume(self.signals, session.armed_ns);
         self.summary.attached_again(self.signals, unseen_ms);
+        self.wanted = WantedMounts::new(mounts, &session.mounts);
         self.session = session;
-        self.show.mounts = mounts;
+    }
+
+    /// Takes note of the NFSv4 mounts as they are now.
+    pub fn learn_mounts(&mut self, now: Vec<Mount>) {
+        self.wanted.look(&now);
+        remember(&mut self.session.mounts, now);
     }
 
     /// What is true of the machine now.
@@ -173,13 +183,6 @@ impl Pipeline {
         done.iter().try_for_each(|path| self.path(path, around))
     }
 
-    fn is_on_wanted_mount(&self, dev: u32) -> bool {
-        let holds = |path: &PathBuf| {
-            covering(&self.session.mounts, path).is_some_and(|mount| mount.dev == dev)
-        };
-        self.show.mounts.is_empty() || self.show.mounts.iter().any(holds)
-    }
-
     fn path(&mut self, path: &OpenPath, around: &mut dyn Surroundings) -> io::Result<()> {
         // The trace is over with the last row asked for; what else the buffer holds is
         // not filtered out, it came after the end.
@@ -190,14 +193,14 @@ impl Pipeline {
             && self.session.mount(path.dev).is_none()
             && let Some(mounts) = around.mounts()
         {
-            self.session.mounts = mounts;
+            self.learn_mounts(mounts);
         }
         let stack = path.stack.and_then(|id| around.stack(id));
         let mut row = Row::new(path, &self.session, self.signals, stack);
         if self.show.raw_pointers {
             row.dentry_pointer = Some(format!("{:?}", path.dentry));
         }
-        if !self.is_on_wanted_mount(path.dev) || !self.show.filter.lets(&row) {
+        if !self.wanted.lets(path.dev) || !self.show.filter.lets(&row) {
             self.summary.hide(&row);
             return Ok(());
         }

@@ -22,7 +22,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 /// If the runtime refuses it.
 pub fn ring(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
     // SAFETY: the ring buffer owns its map's descriptor and never closes or changes it.
-    unsafe { readable(ring) }
+    unsafe { register(ring, Interest::READABLE) }
 }
 
 /// A descriptor, ready when it can be read.
@@ -31,12 +31,21 @@ pub fn ring(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
 /// If the runtime refuses it.
 pub fn descriptor(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd stays open until it is dropped.
-    unsafe { readable(fd) }
+    unsafe { register(fd, Interest::READABLE) }
+}
+
+/// A descriptor, ready when something exceptional happened to it (POLLPRI).
+///
+/// # Errors
+/// If the runtime refuses it.
+pub fn exceptions(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: as above.
+    unsafe { register(fd, Interest::PRIORITY) }
 }
 
 /// # Safety
 /// `inner`'s descriptor stays open, and the same, until `inner` is dropped.
-unsafe fn readable<T: AsRawFd>(inner: T) -> io::Result<AsyncFd<T>> {
+unsafe fn register<T: AsRawFd>(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     // SAFETY: the caller promises it.
-    unsafe { AsyncFd::register_with_interest(inner, Interest::READABLE) }.map_err(Into::into)
+    unsafe { AsyncFd::register_with_interest(inner, interest) }.map_err(Into::into)
 }

@@ -23,6 +23,7 @@ use crate::{
     launch::{Launched, shell_status},
     live::{Armed, Live},
     modules::{self, ModuleWatch},
+    mount_watch::MountWatch,
     startup::{self, Wanted},
     trace::ARMING_NS,
 };
@@ -118,6 +119,7 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
         .map_err(|error| ExitError::usage(format!("--path: {error}")))?;
     // Listening begins before anything is looked at: no module goes unseen.
     let watch = ModuleWatch::new()?;
+    let mounts = MountWatch::new()?;
     let mut endings = Endings::new()?;
     let Some((armed, wanted)) = arm(&args, &watch, &mut endings).await? else {
         if args.command.is_empty() {
@@ -146,6 +148,10 @@ async fn live(args: TraceArgs) -> anyhow::Result<ExitCode> {
         }
         tokio::select! {
             ready = live.ready() => ready?,
+            changed = mounts.change() => {
+                changed?;
+                live.mounts_changed();
+            }
             ending = endings.next() => break ending?,
             module = watch.removal() => {
                 live.let_go(module?)?;

@@ -1,14 +1,20 @@
 //! The developer's loop: one trace all the time, while the client's modules are unloaded and
 //! others are loaded.
 
-use std::{fs::File, path::Path};
+use std::{
+    fs::{self, File},
+    path::Path,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use lab_contract::protocol::{NfsVersion, SWAP_PATH};
+use rustix::process::Signal;
 
 use super::{
     Held,
-    ground::{Ground, mount_both, processes, read},
+    ground::{Ground, mount_both, processes, read, wait_for},
     held, kernel,
     modules::{is_module, load, unload_all},
     tool::{Report, Tool},
@@ -17,6 +23,13 @@ use crate::{boot, client, tracer};
 
 /// Reopens in each round.
 const REOPENS: [u64; 4] = [3, 5, 7, 11];
+/// Every trace is attached: the command may go on.
+const ALL_READY: &str = "/tmp/wait-module.ready";
+const MOUNTED: &str = "/tmp/wait-module.mounted";
+const STOPPED: &str = "/tmp/wait-module.stopped";
+/// A trace knows of a mount that long after it was made.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOCK: &str = "wire";
 const WITHOUT: &str = "cached";
 
@@ -165,10 +178,12 @@ pub(super) fn wait_module(ground: &Ground) -> Result<Held> {
         })
     };
     let mounted = early(&["--mount", "/mnt"])?;
-    // A command that mounts by itself, as the developer's script does.
+    // A command that mounts by itself, as the developer's script does, and unmounts at once.
     let script = format!(
-        "mount.nfs4 127.0.0.1:/ {} -o vers=4.1,sec=sys && cat {name}",
-        client::MOUNT
+        "until [ -e {ALL_READY} ]; do sleep 0.1; done; \
+         mount.nfs4 127.0.0.1:/ {mount} -o vers=4.1,sec=sys && echo > {MOUNTED}; \
+         until [ -e {STOPPED} ]; do sleep 0.1; done; cat {name} && umount {mount}",
+        mount = client::MOUNT
     );
     let rows = "/tmp/wait-module.json";
     let command = early(&["-o", rows, "--", "sh", "-c", &script])?;
@@ -179,17 +194,33 @@ pub(super) fn wait_module(ground: &Ground) -> Result<Held> {
     load("nfs")?;
     kernel::nothing_left().context("with half of the client there")?;
     load("nfsv4")?;
+    for tool in [&mounted, &command] {
+        wait_for("attached", READY_WITHIN, || Ok(tool.is_ready()))?;
+    }
+    fs::write(ALL_READY, "")?;
+    wait_for("mounted", READY_WITHIN, || Ok(Path::new(MOUNTED).exists()))?;
+    // One of them shows the open only when the mount is gone.
+    thread::sleep(HEARD_WITHIN);
+    mounted.signal(Signal::STOP)?;
+    fs::write(STOPPED, "")?;
     command.end()?.expect(0)?;
-    let report = Report::parse(&std::fs::read_to_string(rows).context("read the rows")?)?;
+    mounted.signal(Signal::CONT)?;
+    let report = Report::parse(&fs::read_to_string(rows).context("read the rows")?)?;
     report.expect(1)?;
-    client::mount_at(NfsVersion::V40, super::ground::OTHER)?;
+    ensure!(
+        report.rows[0]["mount"] == client::MOUNT,
+        "{}",
+        report.rows[0]
+    );
+    mount_both(NfsVersion::V41)?;
     read("alpha", 5, &ground.other.join("a").display().to_string())?;
     read("alpha", 7, &name)?;
-    ensure!(mounted.is_ready(), "not ready");
     let report = mounted.report()?;
+    ensure!(report.number("/hidden")? == 5, "{}", report.end);
     // The command's open is on that mount too.
     report.expect(8)?;
-    ensure!(report.number("/hidden")? == 5, "{}", report.end);
+    let known = report.count(|row| row["mount"] == client::MOUNT);
+    ensure!(known == 8, "only {known} on a known mount");
     ensure!(report.modules.is_empty(), "{:?}", report.modules);
     held(
         "waits, and says so; a mount and a command that come later are traced from their first open",
