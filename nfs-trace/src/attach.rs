@@ -67,7 +67,7 @@ pub struct Attached {
     /// Time that the kernel took to verify and compile the programs.
     pub verify: Duration,
     /// Goes last.
-    _lines: Lines,
+    lines: Lines,
 }
 
 impl Attached {
@@ -152,7 +152,7 @@ impl Attached {
             transport,
             probes,
             verify,
-            _lines: lines,
+            lines,
         })
     }
 

@@ -49,9 +49,7 @@ fn serve() -> Result<()> {
         serial::send(&Message::Ready(boot::ready(Vec::new())?));
         return Ok(());
     }
-    if let Some(transport) = &job.transport {
-        tracer::use_transport(transport)?;
-    }
+    tracer::ask_for(&job)?;
     let modules = boot::load_modules()?;
     boot::network()?;
     server::start()?;

@@ -1,7 +1,9 @@
 //! The NFS server: an ext4 on a ram disk, exported over loopback.
 
 use std::{
-    fs, thread,
+    fs,
+    path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,6 +19,7 @@ const GRACE_ENDED: &str = "/proc/fs/nfsd/v4_end_grace";
 const GRACE_ENDED_WITHIN: Duration = Duration::from_secs(120);
 
 pub(crate) fn start() -> Result<()> {
+    needs()?;
     command("mke2fs", &["-q", "-F", "-t", "ext4", "/dev/ram0"])?;
     mount_at("/dev/ram0", "ext4", EXPORT)?;
     // mke2fs leaves lost+found; nobody needs to find it in the demo.
@@ -68,4 +71,24 @@ pub(crate) fn leases(enabled: bool) -> Result<()> {
         if enabled { "1" } else { "0" },
     )
     .context("set fs.leases-enable")
+}
+
+/// A developer's own kernel may lack something, or its modules may not have been given.
+fn needs() -> Result<()> {
+    let path = "/proc/filesystems";
+    let text = fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+    let known = |name: &str| text.lines().any(|line| line.trim_end().ends_with(name));
+    let mut missing: Vec<&str> = ["ext4", "nfsd", "nfs4"]
+        .into_iter()
+        .filter(|name| !known(&format!("\t{name}")))
+        .collect();
+    if !Path::new("/dev/ram0").exists() {
+        missing.push("a ram disk (CONFIG_BLK_DEV_RAM)");
+    }
+    ensure!(
+        missing.is_empty(),
+        "this kernel lacks {}: build it in, or give its modules with --modules DIR",
+        missing.join(", ")
+    );
+    Ok(())
 }

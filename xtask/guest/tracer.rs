@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lab_contract::{
-    protocol::TRACER_PATH,
+    protocol::{Job, TRACER_PATH},
     trace::{self, Trace},
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -27,18 +27,31 @@ const ARMED_WITHIN: Duration = Duration::from_secs(90);
 /// From SIGINT to the end.
 const ENDED_WITHIN: Duration = Duration::from_secs(60);
 
-/// How nfs-trace is to get its records, as the job has it.
-static TRANSPORT: OnceLock<String> = OnceLock::new();
+/// What the job asks for of nfs-trace.
+static ASKED: OnceLock<Asked> = OnceLock::new();
 
-/// From now on, nfs-trace is told to get its records so.
-pub(crate) fn use_transport(transport: &str) -> Result<()> {
-    let set = TRANSPORT.set(transport.to_owned());
-    set.map_err(|_| anyhow::anyhow!("the transport was chosen before"))
+struct Asked {
+    transport: Option<String>,
+    layout: Option<String>,
 }
 
-/// What nfs-trace is told, if anything.
+/// From now on, nfs-trace is told so.
+pub(crate) fn ask_for(job: &Job) -> Result<()> {
+    let Job {
+        transport, layout, ..
+    } = job.clone();
+    let set = ASKED.set(Asked { transport, layout });
+    set.map_err(|_| anyhow::anyhow!("the options were chosen before"))
+}
+
+/// How nfs-trace is told to get its records, if it is.
 pub(crate) fn transport() -> Option<&'static str> {
-    TRANSPORT.get().map(String::as_str)
+    ASKED.get()?.transport.as_deref()
+}
+
+/// Where nfs-trace is told to take its layout from, if it is.
+pub(crate) fn layout() -> Option<&'static str> {
+    ASKED.get()?.layout.as_deref()
 }
 
 /// nfs-trace with these arguments, the task first.
@@ -46,10 +59,15 @@ pub(crate) fn nfs_trace(arguments: &[&str]) -> Command {
     let mut command = Command::new(TRACER_PATH);
     let (task, rest) = arguments.split_at(arguments.len().min(1));
     command.args(task);
-    if let ([task], Some(transport)) = (task, transport())
-        && ["trace", "record", "check"].contains(task)
-    {
-        command.args(["--transport", transport]);
+    let options = [("--transport", transport()), ("--layout", layout())];
+    for (option, value) in options {
+        if let ([task], Some(value)) = (task, value)
+            && ["trace", "record", "check"].contains(task)
+            // What a check asks for itself counts.
+            && !rest.contains(&option)
+        {
+            command.args([option, value]);
+        }
     }
     command.args(rest);
     command
@@ -63,15 +81,11 @@ impl Tracer {
     pub(crate) fn start(capture: bool) -> Result<Self> {
         let _ = fs::remove_file(READY);
         let _ = fs::remove_file(RECORDING);
-        let arguments = [
-            "trace",
-            "--mount",
-            MOUNT,
-            "--format",
-            "json",
-            "--ready-file",
-            READY,
-        ];
+        let mut arguments = vec!["trace", "--format", "json", "--ready-file", READY];
+        // Without a layout mounts cannot be told apart; there is but one.
+        if layout() != Some("none") {
+            arguments.extend(["--mount", MOUNT]);
+        }
         let child = nfs_trace(&arguments)
             .args(if capture {
                 &["--record", RECORDING][..]
@@ -115,12 +129,13 @@ impl Tracer {
         }
         let rows = fs::read_to_string(ROWS).with_context(|| format!("read {ROWS}"))?;
         let trace = trace::summarise(&rows)?;
-        ensure!(
-            transport().is_none_or(|asked| trace.start["transport"] == asked),
-            "not through {:?}: {}",
-            transport(),
-            trace.start
-        );
+        for (key, asked) in [("transport", transport()), ("layout", layout())] {
+            ensure!(
+                asked.is_none_or(|asked| trace.start[key] == asked),
+                "{key} is not {asked:?}: {}",
+                trace.start
+            );
+        }
         Ok(trace)
     }
 

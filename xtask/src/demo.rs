@@ -39,7 +39,7 @@ pub(crate) fn run(_: &Options) -> Result<()> {
         };
         let report = run::execute(&options, |outcome, verdict| {
             if !verdict.is_pass() {
-                table::line(outcome, verdict);
+                print!("{}", table::line(outcome, verdict));
             }
         })?;
         let failures = report.failures();

@@ -10,6 +10,7 @@ mod demo;
 mod dist;
 mod exec;
 mod lab;
+mod matrix;
 mod setup;
 mod test;
 mod tidy;
@@ -29,7 +30,7 @@ enum Task {
     Test(test::Options),
     Tidy(tidy::Options),
     #[command(subcommand)]
-    Lab(Lab),
+    Lab(Box<Lab>),
 }
 
 /// Guests with real NFS clients and servers
@@ -63,13 +64,19 @@ fn run(task: &Task) -> Result<()> {
         Task::Demo(options) => demo::run(options),
         Task::Test(options) => test::run(options),
         Task::Tidy(options) => tidy::run(options),
-        Task::Lab(Lab::Fetch(options)) => lab::fetch::run(options),
-        Task::Lab(Lab::Run(options)) => lab::run::run(options),
-        Task::Lab(Lab::Diff(options)) => lab::diff::run(options),
-        Task::Lab(Lab::Checks(options)) => lab::checks::run(options),
-        Task::Lab(Lab::Verdicts(options)) => lab::verdicts::run(options),
-        Task::Lab(Lab::Shell(options)) => lab::shell::run(options),
-        Task::Lab(Lab::List) => {
+        Task::Lab(task) => run_lab(task),
+    }
+}
+
+fn run_lab(task: &Lab) -> Result<()> {
+    match task {
+        Lab::Fetch(options) => lab::fetch::run(options),
+        Lab::Run(options) => lab::run::run(options),
+        Lab::Diff(options) => lab::diff::run(options),
+        Lab::Checks(options) => lab::checks::run(options),
+        Lab::Verdicts(options) => lab::verdicts::run(options),
+        Lab::Shell(options) => lab::shell::run(options),
+        Lab::List => {
             lab::list::run();
             Ok(())
         }

@@ -101,6 +101,9 @@ pub struct Job {
     /// How nfs-trace is to get its records; as it finds best if nothing is asked for.
     #[serde(default)]
     pub transport: Option<String>,
+    /// Where nfs-trace is to take its layout from; the same holds.
+    #[serde(default)]
+    pub layout: Option<String>,
 }
 
 /// One line from the guest.

@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
-use lab_contract::{protocol::NfsVersion, scenario::WORKAROUND};
 
 use crate::{
     exec,
-    lab::{checks, client::Client, guest::Spec, run, table, verdicts},
+    lab::{checks, client, run, table, verdicts},
+    matrix::{MATRIX, Row, Task},
     setup::{self, Needs, Tools},
     tidy, workspace,
 };
@@ -22,93 +22,17 @@ use crate::{
 /// Check everything: formatting, lints, unit and replay tests, then the lab
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Leave the guests out (they need qemu and some minutes)
+    /// Leave the guests out (they need qemu and half an hour)
     #[arg(long)]
     no_lab: bool,
+    /// All guests of the table in xtask/src/matrix.rs, instead of a slice that holds every
+    /// kernel, client, version, transport and layout (hours)
+    #[arg(long, conflicts_with = "no_lab")]
+    full: bool,
 }
-
-/// The guests in which the program itself is checked: bad input, ends, filters, overload.
-const CHECKED: &[(&str, Client)] = &[
-    ("debian:6.1", Client::Stock),
-    ("debian:6.12", Client::Stock),
-];
-
-/// The guests in which `nfs-trace check` has to find the right verdicts, each on NFSv4.0, 4.1 and
-/// 4.2, and the cases (none: all).
-const JUDGED: &[(&str, Client, &[&str])] = &[
-    ("debian:6.1", Client::Stock, &[]),
-    ("debian:6.1", Client::WithoutBe189f7e, &[]),
-    ("debian:6.1", Client::WithoutSeries, &[]),
-    ("debian:6.1", Client::Be189f7eOnly, &[]),
-    // Two mounts of which one is affected.
-    ("debian:6.1", Client::AffectedOnV40, &["several"]),
-    ("debian:6.12", Client::Stock, &[]),
-];
-
-/// A guest and what is run in it.
-#[derive(Clone, Copy)]
-struct Guest {
-    kernel: &'static str,
-    client: Client,
-    versions: &'static [NfsVersion],
-    /// All but the slow one if none is named.
-    scenarios: &'static [&'static str],
-    /// What the kernel offers if none is named.
-    transport: Option<&'static str>,
-}
-
-const ALL: &[NfsVersion] = &[NfsVersion::V40, NfsVersion::V41, NfsVersion::V42];
-/// v4.2 answers as v4.1 does.
-const BOTH: &[NfsVersion] = &[NfsVersion::V40, NfsVersion::V41];
-
-const fn row(
-    kernel: &'static str,
-    client: Client,
-    versions: &'static [NfsVersion],
-    scenarios: &'static [&'static str],
-) -> Guest {
-    Guest {
-        kernel,
-        client,
-        versions,
-        scenarios,
-        transport: None,
-    }
-}
-
-/// The same through perf event arrays, which means the programs for old kernels.
-const fn through_perf(row: Guest) -> Guest {
-    Guest {
-        transport: Some("perf"),
-        ..row
-    }
-}
-
-/// The guests. Where a client differs in some scenarios only, these are enough; one client is
-/// enough for the slow one.
-const GUESTS: &[Guest] = &[
-    row("debian:6.1", Client::Stock, ALL, &[]),
-    row("debian:6.1", Client::WithoutSeries, ALL, &[]),
-    row("debian:6.1", Client::WithoutBe189f7e, ALL, &[]),
-    row("debian:6.12", Client::Stock, ALL, &[]),
-    through_perf(row("debian:6.1", Client::WithoutSeries, BOTH, &[])),
-    row(
-        "debian:6.1",
-        Client::Be189f7eOnly,
-        BOTH,
-        &["reopen", "rename-over", "unlinked", "delegation"],
-    ),
-    row(
-        "debian:6.1",
-        Client::AffectedOnV40,
-        BOTH,
-        &["reopen", "rename-over"],
-    ),
-    row("debian:6.1", Client::WithoutSeries, BOTH, &[WORKAROUND]),
-];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let Options { no_lab } = options;
+    let Options { no_lab, full } = options;
     let tools = setup::ensure(&Needs {
         programs: true,
         lab: !no_lab,
@@ -134,72 +58,77 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     steps.run("tests without a kernel", || {
         cargo(&tools, &["test", "--workspace", "--locked"])
     });
+    let rows: Vec<&Row> = MATRIX.iter().filter(|row| *full || row.slice).collect();
     if *no_lab {
-        let guests = GUESTS.len() + CHECKED.len() + JUDGED.len();
-        eprintln!("SKIPPED: the lab ({guests} guests), because of --no-lab");
-        steps.skipped += guests;
+        eprintln!(
+            "SKIPPED: the lab ({} guests), because of --no-lab",
+            rows.len()
+        );
+        steps.skipped += rows.len();
     } else {
-        for row in GUESTS {
-            let (kernel, client) = (row.kernel, row.client.name());
-            let what = match row.scenarios {
-                [] => String::new(),
-                [name] => (*name).to_owned(),
-                names => format!("{} scenarios", names.len()),
-            };
-            let through = row.transport.unwrap_or_default();
-            let name = format!("lab: {kernel} {client} {what} {through}");
-            steps.run(name.trim_end(), || guest(row));
-        }
-        for (kernel, client) in CHECKED {
-            steps.run(&format!("checks: {kernel} {}", client.name()), || {
-                check(kernel, *client)
-            });
-        }
-        steps.run_side_by_side(JUDGED, |(kernel, client, cases)| {
-            let name = format!("verdicts: {kernel} {}", client.name());
-            (name, verdicts(kernel, *client, cases))
-        });
+        steps.run("kernels and clients", || prepare(&rows));
+        steps.run_side_by_side(&rows);
     }
     steps.end()
 }
 
-fn guest(row: &Guest) -> Result<()> {
-    let mut spec = Spec::new(row.kernel, row.client);
-    spec.transport = row.transport.map(str::to_owned);
-    let options = run::Options {
-        spec,
-        vers: row.versions.to_vec(),
-        scenarios: row.scenarios.iter().map(|&name| name.to_owned()).collect(),
-        capture: None,
-    };
-    let report = run::execute(&options, table::line)?;
-    let failures = report.failures();
-    ensure!(
-        failures == 0,
-        "{failures} of {} outcomes failed",
-        report.outcomes.len()
-    );
+/// Fetches and builds what the guests are made of, so that none waits for another's.
+fn prepare(rows: &[&Row]) -> Result<()> {
+    for row in rows {
+        let spec = row.spec();
+        client::build(&spec.kernel()?, spec.client)?;
+    }
     Ok(())
 }
 
-fn check(kernel: &str, client: Client) -> Result<()> {
-    let options = checks::Options {
-        spec: Spec::new(kernel, client),
-        vers: NfsVersion::V41,
-        checks: Vec::new(),
-    };
-    checks::summary(&checks::execute(&options, checks::line)?)
-}
-
-fn verdicts(kernel: &str, client: Client, cases: &[&str]) -> Result<()> {
-    let options = verdicts::Options {
-        spec: Spec::new(kernel, client),
-        vers: ALL.to_vec(),
-        cases: cases.iter().map(|&case| case.to_owned()).collect(),
-    };
-    verdicts::summary(&verdicts::execute(&options, |measured, problems| {
-        verdicts::line(measured, &options.spec, problems);
-    })?)
+/// Boots a guest; returns what there is to print of it.
+fn guest(row: &Row, said: &mut String) -> Result<()> {
+    let spec = row.spec();
+    let vers = row.versions.to_vec();
+    let named = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    match row.task {
+        Task::Run(names) => {
+            let options = run::Options {
+                spec,
+                vers,
+                scenarios: named(names),
+                capture: None,
+            };
+            let report = run::execute(&options, |outcome, verdict| {
+                said.push_str(&table::line(outcome, verdict));
+            })?;
+            let failures = report.failures();
+            ensure!(
+                failures == 0,
+                "{failures} of {} outcomes failed",
+                report.outcomes.len()
+            );
+            Ok(())
+        }
+        Task::Checks(names) => {
+            let [vers] = row.versions else {
+                bail!("checks are for one version: {}", row.name());
+            };
+            let options = checks::Options {
+                spec,
+                vers: *vers,
+                checks: named(names),
+            };
+            checks::judge(&checks::execute(&options, |checked| {
+                said.push_str(&checks::line(checked));
+            })?)
+        }
+        Task::Verdicts(names) => {
+            let options = verdicts::Options {
+                spec,
+                vers,
+                cases: named(names),
+            };
+            verdicts::ensure_all_passed(&verdicts::execute(&options, |measured, problems| {
+                said.push_str(&verdicts::line(measured, &options.spec, problems));
+            })?)
+        }
+    }
 }
 
 fn cargo(tools: &Tools, args: &[&str]) -> Result<()> {
@@ -254,21 +183,21 @@ impl Steps {
         self.note(name, outcome, started.elapsed());
     }
 
-    /// Runs a step for each row, two at a time: for steps that wait more than they work.
-    fn run_side_by_side<T: Sync>(
-        &mut self,
-        rows: &[T],
-        step: impl Fn(&T) -> (String, Result<()>) + Sync,
-    ) {
+    /// Boots the guests, two at a time: each is emulated on one thread. What one has to say is
+    /// printed when it ends.
+    fn run_side_by_side(&mut self, rows: &[&Row]) {
         let rows = Mutex::new(rows.iter());
         let steps = Mutex::new(self);
         // Poisoned only if a step panicked, which ends the scope with a panic anyway.
         let worker = || {
             while let Some(row) = rows.lock().ok().and_then(|mut rows| rows.next()) {
                 let started = Instant::now();
-                let (name, outcome) = step(row);
+                let mut said = String::new();
+                let outcome = guest(row, &mut said);
                 if let Ok(mut steps) = steps.lock() {
-                    steps.note(&name, outcome, started.elapsed());
+                    eprintln!("\n==> {}", row.name());
+                    print!("{said}");
+                    steps.note(&row.name(), outcome, started.elapsed());
                 }
             }
         };
@@ -297,7 +226,7 @@ impl Steps {
             } else {
                 "ok"
             };
-            eprintln!("{word:7} {name:42} {:6.1} s", time.as_secs_f64());
+            eprintln!("{word:7} {name:60} {:6.1} s", time.as_secs_f64());
         }
         // The closing line, by itself on stdout.
         println!(

@@ -18,6 +18,7 @@ impl Attached {
     pub fn detach_probes(&mut self) -> anyhow::Result<()> {
         self.set(FOLLOWING)?;
         self.links.detach(&mut self.ebpf);
+        self.lines.let_go();
         Ok(())
     }
 

@@ -28,6 +28,12 @@ impl Lines {
         this
     }
 
+    /// Removes those of this process that hold no probe any more.
+    pub fn let_go(&self) {
+        let own = process::id().to_string();
+        self.remove(|pid| pid != own);
+    }
+
     fn remove(&self, keep: impl Fn(&str) -> bool) {
         let Self(Some(path)) = self else {
             return;
@@ -40,15 +46,16 @@ impl Lines {
                 .append(true)
                 .open(path)
                 .and_then(|mut file| file.write_all(format!("-:{event}\n").as_bytes()));
-            log::debug!("remove the probe {event} from kprobe_events: {removed:?}");
+            if let Err(error) = removed {
+                log::debug!("the probe {event} stays in kprobe_events: {error}");
+            }
         }
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        let own = process::id().to_string();
-        self.remove(|pid| pid != own);
+        self.let_go();
     }
 }
 

@@ -204,6 +204,30 @@ mod tests {
     }
 
     #[test]
+    fn modules_are_waited_for_only_if_nothing_else_is_in_the_way() {
+        assert!(!only_modules_are_missing(&able()));
+        let of_nfs = |name: &str| {
+            PROBES
+                .iter()
+                .any(|it| it.symbol == name && it.module == "nfs")
+        };
+        for (symbols, missing) in [
+            (Symbols::default(), &["nfs", "nfsv4"][..]),
+            (kallsyms(of_nfs), &["nfs"]),
+            (kallsyms(|name| !of_nfs(name)), &["nfsv4"]),
+        ] {
+            let facts = Facts { symbols, ..able() };
+            assert_eq!(missing_modules(&facts), missing);
+            assert!(only_modules_are_missing(&facts));
+            let lockdown = Some("confidentiality".into());
+            assert!(!only_modules_are_missing(&Facts { lockdown, ..facts }));
+        }
+        // The other module is there, and will not do.
+        let symbols = kallsyms(|name| of_nfs(name) || name == "nfs4_file_open");
+        assert!(!only_modules_are_missing(&Facts { symbols, ..able() }));
+    }
+
+    #[test]
     fn what_is_only_helpful_is_no_obstacle() {
         let capabilities = Some(CAP_BPF | CAP_PERFMON);
         let symbols = kallsyms(|name| name == "nfs_set_verifier" || name == "nfs_check_verifier");

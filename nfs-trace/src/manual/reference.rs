@@ -36,6 +36,9 @@ pub(super) const DESCRIPTION: &[&str] = &[
     "Tracing needs Linux 5.8 or later, and root or CAP_BPF and CAP_PERFMON. What stands in the \
      way on this machine is told by `nfs-trace probes`. Probes and programs go with the process, \
      however it ends.",
+    "The client's modules can be unloaded and others loaded while trace runs: it says so on \
+     stderr, lets go of them, and attaches again when they are back. Opens before that are not \
+     seen. With --format json, lines of type `module` say it too.",
 ];
 
 /// The exit statuses.
@@ -131,6 +134,12 @@ pub(super) const FILES: &[Entry<&str>] = &[
         "/sys/kernel/security/lockdown, /sys/bus/event_source/devices/kprobe",
         &["check", "trace", "record", "probes"],
         "Whether this kernel lets it.",
+    ),
+    Entry::new(
+        "/sys/module/nfs/initstate, /sys/module/nfsv4/initstate",
+        &["trace"],
+        "Whether a module of the client is about to go. That one comes or goes is heard from the \
+         kernel.",
     ),
     Entry::new(
         "/proc/self/mountstats",

@@ -282,7 +282,7 @@ impl Tracer {
         let Some(mut pending) = thread.pending.take() else {
             return;
         };
-        if pending.only_looked_up() && pending.gaps.is_empty() {
+        if pending.may_be_no_file() && pending.gaps.is_empty() {
             // What was found was no regular file, or opening it was refused.
             self.drop_path(&pending);
             return;

@@ -108,9 +108,14 @@ impl Pending {
             if call.ret == 1 && call.kind == DentryKind::Negative && !call.creates)
     }
 
-    /// Whether all it did was to look a name up.
-    pub(super) fn only_looked_up(&self) -> bool {
-        matches!(self.last, Last::LookedUp)
+    /// Whether what was opened may be no file: a name was looked up and nothing more, or without a
+    /// layout found to be valid, whatever it names.
+    pub(super) fn may_be_no_file(&self) -> bool {
+        match self.last {
+            Last::LookedUp => true,
+            Last::Revalidate(call) => call.ret == 1 && call.kind == DentryKind::Unknown,
+            _ => false,
+        }
     }
 
     pub(super) fn revalidated(&mut self, call: Revalidate, names: &mut Names) {

@@ -4,7 +4,8 @@
 //! name F root/file               F is called so (dentries are capitals)
 //! reval rcu F 1 dir              walk, dentry, return value, signs:
 //!                                dir (verifier checked), set (verifier set), inode (inode
-//!                                checked), neg, lookups=N, create (the open has O_CREAT)
+//!                                checked), neg, unread (no layout), lookups=N, create (the open
+//!                                has O_CREAT)
 //! lookup 0                       return value
 //! task sent=1 claim=0            what was sent, claim, ret=N
 //! file F 0 tasks=1 upd=1         dentry, return value, tasks inside, stateid updates
@@ -154,6 +155,8 @@ impl Feed {
                 lookups: value(&words, "lookups"),
                 kind: if has("neg") {
                     DentryKind::Negative
+                } else if has("unread") {
+                    DentryKind::Unknown
                 } else {
                     DentryKind::Positive
                 },
@@ -438,6 +441,16 @@ fn a_directory_that_is_looked_up_is_no_open() {
     check(
         "lookup 0\n atomic F 0 noopen",
         &["outside opens=0 lookups=1"],
+    );
+}
+
+/// Without a layout the programs cannot tell a directory from a file.
+#[test]
+fn what_may_be_a_directory_is_no_open_without_a_layout() {
+    check("reval rcu D 1 unread dir", &[]);
+    check(
+        "reval rcu D 1 unread dir\n reval rcu F 1 unread dir\n task sent=1\n file F 0 tasks=1 upd=1",
+        &["directory wire 0 opens=1 claim=0"],
     );
 }
 

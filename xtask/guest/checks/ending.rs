@@ -78,7 +78,7 @@ pub(super) fn kill_9(ground: &Ground) -> Result<Held> {
     let left = lines.len();
     // Through tracefs, the next start clears up; the PMU's probes go with the process.
     Tool::armed(&[])?.stop()?.expect(0)?;
-    if !kernel::has_probe_pmu() {
+    if left > 0 {
         lines.retain(|line| kernel::lines().contains(line));
         ensure!(
             !lines.is_empty() && lines.len() < left,

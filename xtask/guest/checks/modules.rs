@@ -59,6 +59,9 @@ pub(super) fn gone(ground: &Ground) -> Result<Held> {
     // The modules are let go of, also the one that is still there.
     let (probes, programs) = kernel::attached()?;
     ensure!(probes.is_empty(), "still probed: {probes:?}");
+    let mut lines = kernel::lines();
+    lines.retain(|line| line.contains("nfs"));
+    ensure!(lines.is_empty(), "still in kprobe_events: {lines:?}");
     ensure!(programs.len() >= 4 * 15, "programs are gone: {programs:?}");
     Tool::run(&["trace"])?.refuses(69, &["(module nfsv4)", "modprobe nfsv4", "--wait-module"])?;
     unload("nfs")?;

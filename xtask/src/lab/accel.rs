@@ -58,6 +58,7 @@ fn probe(dir: &Path, vmlinuz: &Path, init: &Path) -> Result<bool> {
         tracer: false,
         capture: false,
         transport: None,
+        layout: None,
     };
     let initrd = dir.join("initrd.cpio");
     cache::write(&initrd, image::overlay(&job, init, None)?)?;

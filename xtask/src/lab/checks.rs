@@ -33,32 +33,39 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let outcomes = execute(options, line)?;
-    summary(&outcomes)
+    let outcomes = execute(options, |checked| print!("{}", line(checked)))?;
+    println!("{}", counts(&outcomes));
+    judge(&outcomes)
 }
 
-/// Counts, and fails if a check did.
-pub(crate) fn summary(outcomes: &[Checked]) -> Result<()> {
+/// How many ended how.
+fn counts(outcomes: &[Checked]) -> String {
     let count = |of: fn(&Verdict) -> bool| outcomes.iter().filter(|one| of(&one.verdict)).count();
-    let failed = count(|verdict| matches!(verdict, Verdict::Fail(_)));
-    println!(
-        "{} checks passed, {failed} failed, {} skipped",
+    format!(
+        "{} checks passed, {} failed, {} skipped",
         count(|verdict| matches!(verdict, Verdict::Pass(_))),
+        count(|verdict| matches!(verdict, Verdict::Fail(_))),
         count(|verdict| matches!(verdict, Verdict::Skip(_))),
-    );
+    )
+}
+
+/// Fails if a check did.
+pub(crate) fn judge(outcomes: &[Checked]) -> Result<()> {
+    let failed = |one: &&Checked| matches!(one.verdict, Verdict::Fail(_));
+    let failed = outcomes.iter().filter(failed).count();
     ensure!(failed == 0, "{failed} of {} checks failed", outcomes.len());
     Ok(())
 }
 
 /// One line for an outcome.
-pub(crate) fn line(checked: &Checked) {
+pub(crate) fn line(checked: &Checked) -> String {
     let (word, text) = match &checked.verdict {
         Verdict::Pass(text) => ("PASS", text),
         Verdict::Fail(text) => ("FAIL", text),
         Verdict::Skip(text) => ("SKIPPED", text),
     };
     let seconds = checked.took_ms as f64 / 1000.0;
-    println!("{word:<7} {:<16} {seconds:>5.1} s  {text}", checked.check);
+    format!("{word:<7} {:<16} {seconds:>5.1} s  {text}\n", checked.check)
 }
 
 /// Runs one guest to its end and hands each outcome to `show` as it comes.
@@ -146,5 +153,6 @@ fn job(options: &Options) -> Result<Job> {
         tracer: true,
         capture: false,
         transport: options.spec.transport.clone(),
+        layout: options.spec.layout.clone(),
     })
 }

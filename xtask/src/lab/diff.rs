@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // Only what could not be measured matters here; judging is for `lab run`.
         let report = run::execute(&options, |outcome, verdict| {
             if outcome.error.is_some() {
-                table::line(outcome, verdict);
+                print!("{}", table::line(outcome, verdict));
             }
         })?;
         Ok(report

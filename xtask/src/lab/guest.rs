@@ -47,6 +47,9 @@ pub(crate) struct Spec {
     /// How nfs-trace gets its records [default: as it finds best]
     #[arg(long, conflicts_with = "no_tracer", value_parser = ["ring", "perf"])]
     pub(crate) transport: Option<String>,
+    /// Where nfs-trace takes the layout of kernel structures from [default: the first that fits]
+    #[arg(long, conflicts_with = "no_tracer", value_parser = ["btf", "table", "none"])]
+    pub(crate) layout: Option<String>,
 }
 
 impl Spec {
@@ -60,6 +63,7 @@ impl Spec {
             no_tracer: false,
             tracer: None,
             transport: None,
+            layout: None,
         }
     }
 
@@ -101,6 +105,19 @@ impl Spec {
     }
 }
 
+/// What one guest's folder is called; two that run at a time have two.
+fn folder(spec: &Spec, job: &Job, release: &str) -> String {
+    let mut words = vec![release, spec.client.name()];
+    words.extend(spec.transport.as_deref());
+    words.extend(spec.layout.as_deref());
+    words.extend(match job.mode {
+        Mode::Check => Some("checks"),
+        Mode::Verdicts => Some("verdicts"),
+        _ => None,
+    });
+    words.join("-")
+}
+
 /// A guest that can be started.
 pub(crate) struct Guest {
     pub(crate) kernel: Kernel,
@@ -126,8 +143,9 @@ pub(crate) fn prepare(spec: &Spec, job: &Job) -> Result<Guest> {
     let base = image::base(&kernel, client_dir.as_deref(), &debs)?;
     let accelerator = accel::choose(&kernel.vmlinuz, &init)?;
 
-    let run = format!("{}-{}", kernel.release, spec.client.name());
-    let dir = workspace::root().join("target/lab").join(run);
+    let dir = workspace::root()
+        .join("target/lab")
+        .join(folder(spec, job, &kernel.release));
     cache::create_dir(&dir)?;
     let initrd = dir.join("initrd.cpio");
     let mut bytes = std::fs::read(&base)?;

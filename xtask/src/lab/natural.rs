@@ -39,6 +39,11 @@ mod tests {
             "6.1.0-56-amd64",
             "6.12.9+bpo",
             "6.12.117+deb12",
+            // A release candidate has no third number yet.
+            "7.2.13+deb14-amd64",
+            "7.3-amd64",
+            "7.3.4+deb14-amd64",
+            "7.10-amd64",
         ];
         for pair in sorted.windows(2) {
             assert_eq!(compare(pair[0], pair[1]), Ordering::Less, "{pair:?}");

@@ -29,7 +29,9 @@ pub(crate) fn image(vmlinuz: &Path, modules: Option<&Path>) -> Result<Kernel> {
             vmlinuz.display()
         )
     })?;
-    let modules = modules.map(|dir| find_modules(dir, &release)).transpose()?;
+    let modules = modules
+        .map(|dir| depmod(dir, &release).and_then(|()| find_modules(dir, &release)))
+        .transpose()?;
     // Built anew, it may have the same release.
     let mut version = stamp(&vmlinuz)?;
     if let Some(modules) = &modules {
@@ -78,6 +80,21 @@ pub(crate) fn tree(tree: &Path) -> Result<Kernel> {
         .arg("modules_install");
     exec::run(&mut make).context("run `make bzImage modules` in the build tree first")?;
     image(&vmlinuz, Some(&target))
+}
+
+/// Makes the modules.dep that `make modules_install` leaves out where there is no depmod.
+fn depmod(dir: &Path, release: &str) -> Result<()> {
+    let modules = dir.join("lib/modules").join(release);
+    if !modules.join("modules.order").exists() || modules.join("modules.dep").exists() {
+        return Ok(());
+    }
+    eprintln!("lab: making modules.dep in {}", modules.display());
+    exec::run(
+        Command::new(debian_tool::DEPMOD.path()?)
+            .arg("-b")
+            .arg(dir)
+            .arg(release),
+    )
 }
 
 /// The folder with modules.dep: the one given, or what `make modules_install` makes below it.

@@ -57,7 +57,9 @@ impl Report {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let report = execute(options, table::line)?;
+    let report = execute(options, |outcome, verdict| {
+        print!("{}", table::line(outcome, verdict));
+    })?;
     if let Some(dir) = &options.capture {
         keep_captures(dir, options, &report)?;
     }
@@ -223,5 +225,6 @@ fn job(options: &Options) -> Result<Job> {
         tracer: !options.spec.no_tracer,
         capture: options.capture.is_some(),
         transport: options.spec.transport.clone(),
+        layout: options.spec.layout.clone(),
     })
 }

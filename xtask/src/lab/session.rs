@@ -196,6 +196,7 @@ mod tests {
             tracer: false,
             capture: false,
             transport: None,
+            layout: None,
         })
     }
 

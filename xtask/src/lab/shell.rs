@@ -28,6 +28,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         tracer: !options.spec.no_tracer,
         capture: false,
         transport: options.spec.transport.clone(),
+        layout: options.spec.layout.clone(),
     };
     let Guest {
         kernel,

@@ -1,5 +1,7 @@
 //! Prints outcomes: a line each as they come, the problems of those that failed, a table at the end.
 
+use std::fmt::Write as _;
+
 use lab_contract::{protocol::Outcome, trace::Trace};
 
 use super::{
@@ -8,12 +10,12 @@ use super::{
 };
 
 /// One line, and what is wrong below it.
-pub(crate) fn line(outcome: &Outcome, verdict: &Verdict) {
+pub(crate) fn line(outcome: &Outcome, verdict: &Verdict) -> String {
     let word = if verdict.is_pass() { "PASS" } else { "FAIL" };
     let version = outcome.version.map(String::from).unwrap_or_default();
     let sent = judge::sent(outcome);
-    println!(
-        "{word} {:<12} v{version} {:>6} opens  {:<28} OPEN {:<6} LOOKUP {:<5} read {:<24} {:>5.1} s",
+    let mut text = format!(
+        "{word} {:<12} v{version} {:>6} opens  {:<28} OPEN {:<6} LOOKUP {:<5} read {:<24} {:>5.1} s\n",
         outcome.scenario,
         outcome
             .workload
@@ -29,8 +31,9 @@ pub(crate) fn line(outcome: &Outcome, verdict: &Verdict) {
         outcome.total_ms as f64 / 1000.0,
     );
     for problem in verdict.problems() {
-        println!("     {problem}");
+        let _ = writeln!(text, "     {problem}");
     }
+    text
 }
 
 /// `1 atomic, 23 wire`
@@ -51,7 +54,7 @@ pub(crate) fn summary(spec: &Spec, outcomes: &[(Outcome, Verdict)]) {
         .collect();
     versions.sort_unstable();
     versions.dedup();
-    println!("\n{} {}", spec.kernel, spec.client.name());
+    println!("\n{} {}", spec.name(), spec.client.name());
     let heads: Vec<String> = versions
         .iter()
         .map(|version| format!("v{version}"))

@@ -9,6 +9,7 @@ mod tests;
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs::File,
     io::Write as _,
     time::{Duration, Instant},
@@ -48,14 +49,16 @@ pub(crate) struct Options {
 pub(crate) type Outcomes = Vec<(Measured, Vec<String>)>;
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    summary(&execute(options, |measured, problems| {
-        line(measured, &options.spec, problems);
-    })?)
+    let outcomes = execute(options, |measured, problems| {
+        print!("{}", line(measured, &options.spec, problems));
+    })?;
+    println!("{}", counts(&outcomes));
+    ensure_all_passed(&outcomes)
 }
 
-/// Counts, and fails if a cell did.
-pub(crate) fn summary(outcomes: &Outcomes) -> Result<()> {
-    let failed = outcomes.iter().filter(|(_, bad)| !bad.is_empty()).count();
+/// How many ended how, and what the longest check took.
+fn counts(outcomes: &Outcomes) -> String {
+    let failed = failed(outcomes);
     let skipped = outcomes.iter().filter(|(it, _)| it.skipped.is_some());
     let skipped = skipped.count();
     let longest = outcomes
@@ -64,17 +67,26 @@ pub(crate) fn summary(outcomes: &Outcomes) -> Result<()> {
         .map(|asked| asked.took_ms)
         .max()
         .unwrap_or_default();
-    println!(
+    format!(
         "{} cells passed, {failed} failed, {skipped} skipped; the longest check took {:.1} s",
         outcomes.len() - failed - skipped,
         longest as f64 / 1000.0
-    );
+    )
+}
+
+fn failed(outcomes: &Outcomes) -> usize {
+    outcomes.iter().filter(|(_, bad)| !bad.is_empty()).count()
+}
+
+/// Fails if a cell did.
+pub(crate) fn ensure_all_passed(outcomes: &Outcomes) -> Result<()> {
+    let failed = failed(outcomes);
     ensure!(failed == 0, "{failed} of {} cells failed", outcomes.len());
     Ok(())
 }
 
 /// One line for a cell, and what is wrong below it.
-pub(crate) fn line(measured: &Measured, spec: &Spec, problems: &[String]) {
+pub(crate) fn line(measured: &Measured, spec: &Spec, problems: &[String]) -> String {
     let word = match (problems, &measured.skipped) {
         ([], None) => "PASS",
         ([], Some(_)) => "SKIPPED",
@@ -87,19 +99,17 @@ pub(crate) fn line(measured: &Measured, spec: &Spec, problems: &[String]) {
     } = &measured.cell;
     let with = if *delegations { "delegations" } else { "-" };
     let longest = measured.asked.iter().map(|asked| asked.took_ms).max();
-    println!(
-        "{word:<7} {} {} {case:<20} v{version} {with:<11} {:<32} {:>6} ms",
+    let mut text = format!(
+        "{word:<7} {} {} {case:<20} v{version} {with:<11} {:<32} {:>6} ms\n",
         spec.name(),
         spec.client.name(),
         found(measured),
         longest.unwrap_or_default(),
     );
-    if let Some(why) = &measured.skipped {
-        println!("        {why}");
+    for below in measured.skipped.iter().chain(problems) {
+        let _ = writeln!(text, "        {below}");
     }
-    for problem in problems {
-        println!("        {problem}");
-    }
+    text
 }
 
 /// The verdicts and levels of all runs of a cell, each once: `affected none`.
@@ -228,5 +238,6 @@ fn job(options: &Options) -> Result<Job> {
         tracer: true,
         capture: false,
         transport: options.spec.transport.clone(),
+        layout: options.spec.layout.clone(),
     })
 }
