@@ -6,7 +6,8 @@ use std::{os::unix::ffi::OsStrExt as _, path::Path};
 /// those of include/linux/errno.h that never reach user space.
 #[must_use]
 pub fn errno_name(ret: i32) -> String {
-    let name = match -ret {
+    // A recording may hold any number.
+    let name = match ret.wrapping_neg() {
         1 => "EPERM",
         2 => "ENOENT",
         4 => "EINTR",
@@ -162,6 +163,7 @@ mod tests {
     fn errnos_and_claims_have_names() {
         assert_eq!(errno_name(-518), "EOPENSTALE");
         assert_eq!(errno_name(-10_011), "-10011");
+        assert_eq!(errno_name(i32::MIN), "-2147483648");
         assert_eq!(claim_name(4), Some("FH"));
         assert_eq!(claim_name(7), None);
     }

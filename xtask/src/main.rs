@@ -9,6 +9,8 @@ mod debian_tool;
 mod demo;
 mod dist;
 mod exec;
+mod fuzz;
+mod generate;
 mod lab;
 mod matrix;
 mod setup;
@@ -29,6 +31,8 @@ enum Task {
     Demo(demo::Options),
     Test(test::Options),
     Tidy(tidy::Options),
+    Fuzz(fuzz::Options),
+    Generate(generate::Options),
     #[command(subcommand)]
     Lab(Box<Lab>),
 }
@@ -64,6 +68,8 @@ fn run(task: &Task) -> Result<()> {
         Task::Demo(options) => demo::run(options),
         Task::Test(options) => test::run(options),
         Task::Tidy(options) => tidy::run(options),
+        Task::Fuzz(options) => fuzz::run(options),
+        Task::Generate(options) => generate::run(options),
         Task::Lab(task) => run_lab(task),
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::{
-    exec,
+    exec, fuzz,
     lab::{checks, client, run, table, verdicts},
     matrix::{MATRIX, Row, Task},
     setup::{self, Needs, Tools},
@@ -58,6 +58,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     steps.run("tests without a kernel", || {
         cargo(&tools, &["test", "--workspace", "--locked"])
     });
+    match fuzz::impossible() {
+        None => steps.run("fuzz", || fuzz::check(&tools, fuzz::SECONDS)),
+        Some(why) => {
+            eprintln!("SKIPPED: fuzz: {why}");
+            steps.skipped += 1;
+        }
+    }
     let rows: Vec<&Row> = MATRIX.iter().filter(|row| *full || row.slice).collect();
     if *no_lab {
         eprintln!(

@@ -1,0 +1,60 @@
+//! Any bytes as a recording: as they are, and as the content of blocks whose checksums are right,
+//! which no chance would find.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use nfs_trace::recording::{
+    Item, Reader,
+    frame::{Codec, Frame, LARGEST, Prologue},
+};
+use zerocopy::IntoBytes as _;
+
+/// Reads to the end, whatever comes.
+fn read(bytes: &[u8]) {
+    let mut reader = Reader::new(bytes);
+    let mut left_out = 0;
+    while let Ok(Some(item)) = reader.read() {
+        match item {
+            Item::Records(records) | Item::Known(records) => {
+                for record in records {
+                    assert!(record.len() <= LARGEST);
+                }
+            }
+            Item::Damage(damage) => {
+                assert!(damage.at + damage.bytes <= bytes.len() as u64);
+                left_out += damage.bytes;
+            }
+            _ => {}
+        }
+    }
+    assert!(left_out <= bytes.len() as u64);
+}
+
+/// Blocks of what is given: kind, codec, number, records, two bytes for the length of the content,
+/// and two (times 64) for what it is to stand for.
+fn blocks(mut bytes: &[u8]) -> Vec<u8> {
+    let mut file = Prologue::new().as_bytes().to_vec();
+    while let Some(([kind, codec, number, records, l0, l1, p0, p1], rest)) =
+        bytes.split_first_chunk()
+    {
+        let len = usize::from(u16::from_le_bytes([*l0, *l1])).min(rest.len());
+        let (stored, rest) = rest.split_at(len);
+        let (codec, plain) = match codec % 3 {
+            0 => (Codec::Plain, len as u32),
+            1 => (Codec::Lz4, u32::from(u16::from_le_bytes([*p0, *p1])) * 64),
+            _ => (Codec::Plain, u32::from(*p0)),
+        };
+        let (number, records) = (u32::from(*number), u32::from(*records));
+        let frame = Frame::seal(*kind, codec, number, records, plain, stored);
+        file.extend_from_slice(frame.as_bytes());
+        file.extend_from_slice(stored);
+        bytes = rest;
+    }
+    file
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    read(bytes);
+    read(&blocks(bytes));
+});
