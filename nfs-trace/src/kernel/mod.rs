@@ -48,7 +48,8 @@ pub struct Facts {
     pub symbols: Symbols,
     /// LOOKUP_* numbers.
     pub lookup_flags: LookupFlags,
-    /// Names of [`PROBES`], and of [`nfs_trace_ebpf::probes::CACHED`], that are to be taken as not there.
+    /// Names of [`PROBES`], and of [`nfs_trace_ebpf::probes::CACHED`], that are to be taken as
+    /// not there.
     pub withheld: Vec<String>,
     /// Where those come from.
     pub lookup_flags_source: &'static str,
