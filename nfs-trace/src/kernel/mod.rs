@@ -27,7 +27,9 @@ pub enum Kprobes {
     Pmu,
     /// Through kprobe_events of tracefs, before there was the PMU.
     Tracefs,
-    /// There are none, or tracefs is not mounted.
+    /// The same, and tracefs is not mounted or may not be looked into.
+    NoTracefs,
+    /// There are none.
     None,
 }
 
@@ -173,10 +175,13 @@ fn kprobes(tracefs: Option<&Path>) -> Kprobes {
         if Path::new("/sys/bus/event_source/devices/kprobe/type").exists() {
             return Kprobes::Pmu;
         }
-    } else if tracefs.is_some_and(|path| path.join("kprobe_events").exists()) {
-        return Kprobes::Tracefs;
+        return Kprobes::None;
     }
-    Kprobes::None
+    match tracefs {
+        Some(path) if path.join("kprobe_events").exists() => Kprobes::Tracefs,
+        Some(_) => Kprobes::None,
+        None => Kprobes::NoTracefs,
+    }
 }
 
 /// `6.1.0-56-amd64` -> (6, 1)
