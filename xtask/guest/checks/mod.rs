@@ -11,6 +11,7 @@ mod output;
 mod pressure;
 pub(crate) mod reader;
 mod record;
+mod record_end;
 pub(crate) mod refusal;
 mod reload;
 mod selection;
@@ -78,6 +79,8 @@ fn one(name: &str, ground: &Ground) -> Result<Held> {
         "kill-9" => ending::kill_9(ground),
         "tracefs" => tracefs::tracefs(ground),
         "record" => record::record(ground),
+        "record-end" => record_end::ends(ground),
+        "record-rotate" => record_end::rotate(ground),
         "second-instance" => limits::second_instance(ground),
         "wrong-usage" => refusal::wrong_usage(),
         "no-privilege" => refusal::no_privilege(),
