@@ -5,7 +5,9 @@
 use lab_contract::protocol::NfsVersion::{self, V40, V41, V42};
 
 use crate::lab::{
-    client::Client::{self, AffectedOnV40, Be189f7eOnly, Stock, WithoutBe189f7e, WithoutSeries},
+    client::Client::{
+        self, AffectedOnV40, Be189f7eOnly, Stock, WithoutBe189f7e, WithoutSeries, WithoutV40,
+    },
     guest::Spec,
 };
 
@@ -126,6 +128,10 @@ pub(crate) const MATRIX: &[Row] = &[
     slice(row("debian:6.1", AffectedOnV40, BOTH, BEST, Run(&["reopen", "rename-over"]))),
     slice(row("debian:6.1", AffectedOnV40, BOTH, BEST, Verdicts(&["several"]))),
     slice(row("debian:6.1", WithoutSeries, &[V40], (Perf, Layout::None), Run(NAMELESS))),
+    slice(row("debian:7", WithoutSeries, &[V40], OLD, Run(TELLING))),
+    slice(row("debian:7", WithoutBe189f7e, &[V41], BEST, Run(TELLING))),
+    slice(row("debian:7", WithoutV40, BOTH, BEST, Run(&["reopen"]))),
+    slice(row("debian:7", WithoutV40, &[V41], BEST, Verdicts(&["several"]))),
 
     row("debian:6.1", WithoutSeries, BOTH, BEST, Run(&[lab_contract::scenario::WORKAROUND])),
     row("debian:6.1", WithoutSeries, ALL, (Perf, Btf), Run(&[])),
@@ -149,6 +155,9 @@ pub(crate) const MATRIX: &[Row] = &[
     row("debian:6.12", Stock, &[V41], (Perf, Btf), Checks(&[])),
     row("debian:7", Stock, ALL, OLD, Run(&[])),
     row("debian:7", Stock, &[V40], (Ring, Layout::None), Run(NAMELESS)),
+    row("debian:7", WithoutSeries, ALL, BEST, Run(&[])),
+    row("debian:7", WithoutBe189f7e, ALL, (Perf, Btf), Run(&[])),
+    row("debian:7", WithoutSeries, ALL, BEST, Verdicts(&[])),
     row("debian:7", Stock, ALL, BEST, Verdicts(&[])),
     row("debian:7", Stock, &[V41], BEST, Checks(&[])),
 ];

@@ -60,11 +60,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     });
     let rows: Vec<&Row> = MATRIX.iter().filter(|row| *full || row.slice).collect();
     if *no_lab {
-        eprintln!(
-            "SKIPPED: the lab ({} guests), because of --no-lab",
-            rows.len()
-        );
-        steps.skipped += rows.len();
+        let guests = rows.iter().map(|row| format!("{}: --no-lab", row.name()));
+        steps.skipped.extend(guests);
     } else {
         steps.run("kernels and clients", || prepare(&rows));
         steps.run_side_by_side(&rows);
@@ -163,7 +160,8 @@ fn lint_programs(tools: &Tools) -> Result<()> {
 #[derive(Default)]
 struct Steps {
     passed: usize,
-    skipped: usize,
+    /// What was not tried, and why.
+    skipped: Vec<String>,
     failed: Vec<String>,
     times: Vec<(String, Duration)>,
 }
@@ -192,6 +190,9 @@ impl Steps {
                     eprintln!("\n==> {}", row.name());
                     print!("{said}");
                     steps.note(&row.name(), outcome, started.elapsed());
+                    let skips = said.lines().filter_map(|line| line.strip_prefix("SKIPPED"));
+                    let skips = skips.map(|what| format!("{}: {}", row.name(), what.trim()));
+                    steps.skipped.extend(skips);
                 }
             }
         };
@@ -222,12 +223,15 @@ impl Steps {
             };
             eprintln!("{word:7} {name:60} {:6.1} s", time.as_secs_f64());
         }
+        for what in &self.skipped {
+            eprintln!("SKIPPED {what}");
+        }
         // The closing line, by itself on stdout.
         println!(
             "{} passed, {} failed, {} skipped",
             self.passed,
             self.failed.len(),
-            self.skipped
+            self.skipped.len()
         );
         ensure!(self.failed.is_empty(), "failed: {}", self.failed.join(", "));
         Ok(())
