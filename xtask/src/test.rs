@@ -122,6 +122,24 @@ fn guest(row: &Row, said: &mut String) -> Result<()> {
     }
 }
 
+/// What was skipped in a guest. Where the reason is on a line of its own, that one comes along.
+fn skips(said: &str) -> Vec<String> {
+    let mut lines = said.lines().peekable();
+    let mut skips = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some(skip) = line.strip_prefix("SKIPPED") else {
+            continue;
+        };
+        let why = lines.next_if(|line| line.starts_with(' ')).unwrap_or("");
+        let words: Vec<&str> = skip
+            .split_whitespace()
+            .chain(why.split_whitespace())
+            .collect();
+        skips.push(words.join(" "));
+    }
+    skips
+}
+
 fn cargo(tools: &Tools, args: &[&str]) -> Result<()> {
     let mut cargo = Command::new("cargo");
     tools.apply(&mut cargo)?;
@@ -190,9 +208,9 @@ impl Steps {
                     eprintln!("\n==> {}", row.name());
                     print!("{said}");
                     steps.note(&row.name(), outcome, started.elapsed());
-                    let skips = said.lines().filter_map(|line| line.strip_prefix("SKIPPED"));
-                    let skips = skips.map(|what| format!("{}: {}", row.name(), what.trim()));
-                    steps.skipped.extend(skips);
+                    let skips = skips(&said).into_iter();
+                    let named = skips.map(|skip| format!("{}: {skip}", row.name()));
+                    steps.skipped.extend(named);
                 }
             }
         };
@@ -235,5 +253,25 @@ impl Steps {
         );
         ensure!(self.failed.is_empty(), "failed: {}", self.failed.join(", "));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_skipped_is_kept_with_its_reason() {
+        let said = "PASS    command   3.6 s  fine\n\
+                    SKIPPED lockdown  0.0 s  this kernel has none\n\
+                    SKIPPED 7 several v4.0\n        built without it\n\
+                    FAIL    table\n     two problems\n";
+        assert_eq!(
+            skips(said),
+            [
+                "lockdown 0.0 s this kernel has none",
+                "7 several v4.0 built without it"
+            ]
+        );
     }
 }
