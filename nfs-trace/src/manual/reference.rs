@@ -57,18 +57,35 @@ pub(super) const STATUSES: &[Entry<Exit>] = &[
         &["replay"],
         "replay: the recording is damaged or has no end. What could be read was shown.",
     ),
+    Entry::new(Exit::Failure, &["diff"], "diff: the recordings differ."),
     Entry::new(Exit::Affected, &["check"], "check: affected."),
     Entry::new(
         Exit::Inconclusive,
         &["check"],
         "check: inconclusive. Not enough was seen, or something was missed.",
     ),
+    Entry::new(
+        Exit::Inconclusive,
+        &["diff"],
+        "diff: inconclusive. Nothing that was seen differs for certain, but something was missed, or \
+         there is nothing to compare.",
+    ),
     Entry::new(Exit::Usage, &[], "Wrong usage."),
+    Entry::new(
+        Exit::NoInput,
+        &["diff"],
+        "diff: a recording cannot be read.",
+    ),
     Entry::new(
         Exit::Unavailable,
         &["trace", "record", "probes"],
         "trace, record, probes: this kernel or machine cannot be traced. The reason and the remedy \
          are printed.",
+    ),
+    Entry::new(
+        Exit::Output,
+        &["diff"],
+        "diff: the output cannot be written.",
     ),
     Entry::new(
         Exit::CannotRun,
@@ -86,7 +103,7 @@ pub(super) const STATUSES: &[Entry<Exit>] = &[
 pub(super) const ENVIRONMENT: &[Entry<&str>] = &[
     Entry::new(
         "NO_COLOR",
-        &["trace", "replay"],
+        &["trace", "replay", "diff"],
         "If set and not empty, no colours are used on a terminal.",
     ),
     Entry::new(
