@@ -3,24 +3,23 @@
 use std::{
     fs::File,
     io::{self, Read},
-    num::NonZeroUsize,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum as _;
-use lru::LruCache;
 
 use crate::{
     cli::{FilterArgs, ReplayArgs},
     diagnostics,
-    exit::Exit,
+    exit::{Exit, ExitError},
     filter::Filter,
     mounts::Mount,
     names::{escape, escape_path},
     pipeline::Pipeline,
-    recording::{Damage, Filters, Header, Item, Reader, Refusal, Resumption},
+    recording::{Damage, Filters, Header, Item, Reader, Refusal, Resumption, Stacks},
     run::is_broken_pipe,
     show,
     sink::{Resumed, Sink, Surroundings},
@@ -28,8 +27,6 @@ use crate::{
     trace::PathWord,
 };
 
-/// Stacks that are kept: as many as the kernel keeps.
-const STACKS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Damaged places that are told one by one.
 const PLACES_TOLD: u64 = 20;
 
@@ -38,6 +35,9 @@ const PLACES_TOLD: u64 = 20;
 /// # Errors
 /// With the exit status to use; see [`crate::exit`].
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    if let Some(output) = &args.show.output {
+        not_over(&args.files, output)?;
+    }
     let outcome = Replay::new(args).run();
     match outcome {
         // Whoever read the rows has seen enough.
@@ -68,12 +68,12 @@ struct Replay<'a> {
 
 /// What was recorded of the machine.
 struct Recorded {
-    stacks: LruCache<u32, Vec<String>>,
+    stacks: Stacks,
 }
 
 impl Surroundings for Recorded {
     fn stack(&mut self, id: u32) -> Option<Vec<String>> {
-        self.stacks.get(&id).cloned()
+        self.stacks.get(id).map(<[_]>::to_vec)
     }
 
     /// They were learned when they changed.
@@ -88,7 +88,7 @@ impl<'a> Replay<'a> {
             args,
             pipeline: None,
             around: Recorded {
-                stacks: LruCache::new(STACKS),
+                stacks: Stacks::new(),
             },
             part: None,
             read: 0,
@@ -168,7 +168,7 @@ impl<'a> Replay<'a> {
             Item::Stack(stack) => {
                 // A recording may hold any words.
                 let frames = stack.frames.iter().map(|frame| escape(frame.as_bytes()));
-                self.around.stacks.put(stack.id, frames.collect());
+                self.around.stacks.learn(stack.id, frames.collect());
             }
             Item::End(footer) => {
                 let missing = footer.records.saturating_sub(self.read);
@@ -326,6 +326,20 @@ impl<'a> Replay<'a> {
         self.pipeline = Some(Box::new(pipeline));
         Ok(())
     }
+}
+
+/// Rows are never written over the recording that they come from.
+fn not_over(files: &[PathBuf], output: &Path) -> anyhow::Result<()> {
+    let id = |path: &Path| {
+        let file = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        Some((file.dev(), file.ino()))
+    };
+    let output_id = id(output);
+    if output_id.is_some() && files.iter().any(|file| id(file) == output_id) {
+        let message = format!("-o {}: that is the recording", escape_path(output));
+        return Err(ExitError::usage(message).into());
+    }
+    Ok(())
 }
 
 /// What was asked for, or what the recording has instead.
