@@ -5,15 +5,14 @@ mod source;
 use std::{
     fs::File,
     io::{self, Read},
-    num::NonZeroUsize,
     path::Path,
     process::ExitCode,
 };
 
 use anyhow::{Context as _, anyhow};
-use lru::LruCache;
 
 pub use self::source::Source;
+use self::source::not_over;
 use crate::{
     cli::{ReplayArgs, ShowArgs},
     diagnostics,
@@ -21,7 +20,7 @@ use crate::{
     mounts::Mount,
     names::{escape, escape_path},
     pipeline::{Pipeline, Show},
-    recording::{Damage, Header, Item, Reader, Refusal, Resumption},
+    recording::{Damage, Header, Item, Reader, Refusal, Resumption, Stacks},
     render::Render,
     run::is_broken_pipe,
     show,
@@ -29,8 +28,6 @@ use crate::{
     summary::{KernelCounts, Unread},
 };
 
-/// Stacks that are kept: as many as the kernel keeps.
-const STACKS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Damaged places that are told one by one.
 const PLACES_TOLD: u64 = 20;
 
@@ -39,6 +36,9 @@ const PLACES_TOLD: u64 = 20;
 /// # Errors
 /// With the exit status to use; see [`crate::exit`].
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    if let Some(output) = &args.show.output {
+        not_over(&args.files, output)?;
+    }
     let source = Source {
         files: &args.files,
         mount: &args.mount,
@@ -112,12 +112,12 @@ struct Replay<'a> {
 
 /// What was recorded of the machine.
 struct Recorded {
-    stacks: LruCache<u32, Vec<String>>,
+    stacks: Stacks,
 }
 
 impl Surroundings for Recorded {
     fn stack(&mut self, id: u32) -> Option<Vec<String>> {
-        self.stacks.get(&id).cloned()
+        self.stacks.get(id).map(<[_]>::to_vec)
     }
 
     /// They were learned when they changed.
@@ -134,7 +134,7 @@ impl<'a> Replay<'a> {
             begin: Some(begin),
             pipeline: None,
             around: Recorded {
-                stacks: LruCache::new(STACKS),
+                stacks: Stacks::new(),
             },
             part: None,
             read: 0,
@@ -214,7 +214,7 @@ impl<'a> Replay<'a> {
             Item::Stack(stack) => {
                 // A recording may hold any words.
                 let frames = stack.frames.iter().map(|frame| escape(frame.as_bytes()));
-                self.around.stacks.put(stack.id, frames.collect());
+                self.around.stacks.learn(stack.id, frames.collect());
             }
             Item::End(footer) => {
                 let missing = footer.records.saturating_sub(self.read);

@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(parts, [9, 10, 1_000_000].map(|part| part_name(&name, part)));
         // A file of that very name comes first.
         fs::write(&name, "").unwrap();
-        assert_eq!(files(&name).unwrap(), [name.clone()]);
+        assert_eq!(files(&name).unwrap(), std::slice::from_ref(&name));
         let missing = files(&folder.join("nothing")).unwrap_err().to_string();
         assert!(missing.contains("nothing"), "{missing}");
         assert_eq!(files(Path::new("-")).unwrap(), [Path::new("-")]);

@@ -33,9 +33,10 @@ pub(super) const DESCRIPTION: &[&str] = &[
      version does not tell whether a machine is affected. nfs-trace watches the few kernel \
      functions that decide, and says for every open what vouched for the name and what for the \
      file.",
-    "Tracing needs Linux 5.8 or later, and root or CAP_BPF and CAP_PERFMON. What stands in the \
+    "Tracing needs Linux 4.4 or later, and root or CAP_BPF and CAP_PERFMON. What stands in the \
      way on this machine is told by `nfs-trace probes`. Probes and programs go with the process, \
-     however it ends.",
+     however it ends; before Linux 6.1, kill -9 leaves lines in tracefs' kprobe_events, switched \
+     off, which the next start removes.",
     "The client's modules can be unloaded and others loaded while trace runs: it says so on \
      stderr, lets go of them, and attaches again when they are back. Opens before that are not \
      seen. With --format json, lines of type `module` say it too.",

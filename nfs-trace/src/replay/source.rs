@@ -1,12 +1,21 @@
 //! Which recording is read, and which of its opens are wanted.
 
-use std::path::PathBuf;
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::anyhow;
 use clap::ValueEnum as _;
 
 use crate::{
-    cli::FilterArgs, filter::Filter, names::escape, recording::Filters, show, trace::PathWord,
+    cli::FilterArgs,
+    exit::ExitError,
+    filter::Filter,
+    names::{escape, escape_path},
+    recording::Filters,
+    show,
+    trace::PathWord,
 };
 
 /// A recording, and which of its opens.
@@ -61,4 +70,21 @@ impl Source<'_> {
         };
         Ok(show::filter(&chosen)?.of(self.pid.to_vec()))
     }
+}
+
+/// Rows are never written over the recording that they come from.
+///
+/// # Errors
+/// If they would be.
+pub(super) fn not_over(files: &[PathBuf], output: &Path) -> anyhow::Result<()> {
+    let id = |path: &Path| {
+        let file = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        Some((file.dev(), file.ino()))
+    };
+    let output_id = id(output);
+    if output_id.is_some() && files.iter().any(|file| id(file) == output_id) {
+        let message = format!("-o {}: that is the recording", escape_path(output));
+        return Err(ExitError::usage(message).into());
+    }
+    Ok(())
 }

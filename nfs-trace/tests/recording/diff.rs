@@ -87,8 +87,8 @@ fn the_parts_of_a_recording_are_read_by_its_name() {
         single.record(record)
     })
     .expect("records");
-    let total = parts.finish(KernelCounts::default()).expect("an end");
-    assert!(total.parts > 1, "{} parts", total.parts);
+    parts.finish(KernelCounts::default()).expect("an end");
+    assert!(nfs_trace::recording::part_name(&name, 2).exists());
     single.finish(KernelCounts::default()).expect("an end");
     let output = diff(&name, &whole, &["--format", "json"]);
     let found = document(&output);
