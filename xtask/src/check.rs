@@ -57,6 +57,10 @@ pub const CHECKS: &[Check] = &[
         "replay prints what trace did, also while it is recorded, cut short, rotated, through a pipe",
     ),
     row(
+        "metrics",
+        "--metrics: the numbers of the rows, whole at any moment, for everybody to read",
+    ),
+    row(
         "wrong-usage",
         "what is not NFSv4, not there or not a process is refused",
     ),

@@ -5,6 +5,7 @@ pub(crate) mod ground;
 pub(crate) mod kernel;
 mod layout;
 mod limits;
+mod metrics;
 pub(crate) mod modules;
 mod not_allowed;
 mod output;
@@ -78,6 +79,7 @@ fn one(name: &str, ground: &Ground) -> Result<Held> {
         "kill-9" => ending::kill_9(ground),
         "tracefs" => tracefs::tracefs(ground),
         "record" => record::record(ground),
+        "metrics" => metrics::metrics(ground),
         "second-instance" => limits::second_instance(ground),
         "wrong-usage" => refusal::wrong_usage(),
         "no-privilege" => refusal::no_privilege(),
