@@ -57,7 +57,7 @@ impl Armed {
         };
         let mut attached = Attached::new(facts, &layout, &wanted.filters, &options)?;
         let reader = attached.take_reader()?;
-        attached.arm(true)?;
+        attached.arm()?;
         let startup_ms = startup_ms(facts_took, start, &attached);
         let session = startup::session(facts, &layout, &attached, startup_ms)?;
         Ok(Self {
@@ -257,7 +257,7 @@ impl Live {
             addresses,
         } = &mut self.around;
         attached.attach_again(facts, &layout)?;
-        attached.arm(true)?;
+        attached.arm()?;
         *addresses = None;
         let startup_ms = startup_ms(facts_took, start, attached);
         startup::session(facts, &layout, attached, startup_ms)
@@ -279,7 +279,7 @@ impl Live {
     /// # Errors
     /// If it cannot be written.
     pub fn finish(mut self) -> anyhow::Result<()> {
-        self.around.attached.arm(false)?;
+        self.around.attached.disarm()?;
         self.drain_rest().context(WRITE)?;
         let counts = self.around.attached.counts(&self.reader.arrived())?;
         self.sink.finish(counts, &mut self.around).context(WRITE)

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashSet,
+    ffi::OsString,
     io::{self, Write as _},
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -111,9 +112,7 @@ impl Recorder {
             recording: id()?,
             part: 1,
             architecture: std::env::consts::ARCH.into(),
-            command_line: std::env::args_os()
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect(),
+            command_line: command_line(std::env::args_os()),
             filters: filters(live, filter, mounts),
             session,
         };
@@ -314,6 +313,23 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// What was typed, or its beginning: every part of a recording has it, and it may be megabytes.
+fn command_line(words: impl Iterator<Item = OsString>) -> Vec<String> {
+    const MOST: usize = 16 << 10;
+    let mut left = MOST;
+    let mut shown = Vec::new();
+    for word in words {
+        let word = word.to_string_lossy().into_owned();
+        let Some(rest) = left.checked_sub(word.len() + 1) else {
+            shown.push("...".into());
+            break;
+        };
+        left = rest;
+        shown.push(word);
+    }
+    shown
+}
+
 /// What no other recording has.
 fn id() -> anyhow::Result<String> {
     let path = Path::new("/proc/sys/kernel/random/uuid");
@@ -336,5 +352,18 @@ fn filters(live: &LiveArgs, filter: &FilterArgs, shown_mounts: Vec<PathBuf>) -> 
             .iter()
             .map(|word| word.word().to_string())
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_command_line_the_beginning_is_kept() {
+        let words = |n| command_line(["a".into(), "x".repeat(n).into()].into_iter());
+        assert_eq!(words(5), ["a", "xxxxx"]);
+        assert_eq!(words((16 << 10) - 3).len(), 2);
+        assert_eq!(words((16 << 10) - 2), ["a", "..."]);
     }
 }

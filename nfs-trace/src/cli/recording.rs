@@ -26,7 +26,9 @@ FILTERS
 FILE
   Made for its owner alone (mode 0600), never over another one. It holds
   names of files and commands, and this command line. `replay` can read it
-  while it is still being written.";
+  while it is still being written, and after kill -9: up to there. If it
+  cannot be written any more, the trace ends with status 1 and a count of
+  what is missing. With `-o -`, what the command prints goes to stderr.";
 
 /// `nfs-trace record`
 #[derive(Debug, Args)]

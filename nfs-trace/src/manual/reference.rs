@@ -162,9 +162,14 @@ pub(super) const FILES: &[Entry<&str>] = &[
     ),
     Entry::new(
         "/sys/module/nfs/initstate, /sys/module/nfsv4/initstate",
-        &["trace"],
+        &["trace", "record"],
         "Whether a module of the client is about to go. That one comes or goes is heard from the \
          kernel.",
+    ),
+    Entry::new(
+        "/proc/sys/kernel/random/uuid",
+        &["trace", "record"],
+        "What tells a recording, in all its parts, from any other.",
     ),
     Entry::new(
         "/proc/self/mountstats",
