@@ -7,8 +7,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::recording::{RecordArgs, ReplayArgs};
-use self::values::{buffer_size, time, withheld};
+pub use self::recording::{DiffArgs, RecordArgs, ReplayArgs};
+use self::values::{buffer_size, period, time, withheld};
 use crate::{kernel::layout::Source, trace::PathWord, transport::Transport};
 
 /// Shows which path every NFSv4 open takes: served from the client's cached open
@@ -30,6 +30,8 @@ pub enum Command {
     Record(Box<RecordArgs>),
     /// Show a recording, as `trace` would have
     Replay(Box<ReplayArgs>),
+    /// Compare two recordings of one scenario, open by open: what does my patch do?
+    Diff(Box<DiffArgs>),
     /// Say whether this kernel is affected, mount by mount, with evidence
     Check(Box<CheckArgs>),
     /// Show what this kernel offers, what would be attached and what is missing
@@ -72,6 +74,10 @@ EXAMPLES
   nfs-trace trace --wait-module
       also before the client's modules are loaded; goes on when they
       are unloaded and others are loaded
+
+  nfs-trace trace -o /dev/null \\
+          --metrics /var/lib/prometheus/node-exporter/nfs_trace.prom
+      no rows, but counts for the Prometheus that watches this machine
 
 COLUMNS
   NAME CHECK  what vouched for the name: accepted (nothing was asked),
@@ -153,9 +159,25 @@ pub struct LiveArgs {
     /// Probes to do without.
     #[command(flatten)]
     pub probes: ProbeArgs,
+    /// Counts for Prometheus.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
     /// Trace this command and its children, to its end, and exit with its status
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+/// Counts for a Prometheus that is already there.
+#[derive(Debug, Args)]
+pub struct MetricsArgs {
+    /// Keep counts of the rows in this file, for Prometheus (the textfile collector of
+    /// node_exporter reads names that end in .prom)
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// How often that file is written, as 15s, 1m
+    #[arg(long, value_name = "TIME", value_parser = period, default_value = "15s")]
+    #[arg(requires = "metrics")]
+    pub metrics_every: Duration,
 }
 
 /// Which rows are shown.

@@ -150,6 +150,15 @@ impl Live {
         self.take(|reader, take| reader.drain(take))
     }
 
+    /// Tells what was counted up to now.
+    ///
+    /// # Errors
+    /// If it cannot be read or written.
+    pub fn count(&mut self) -> anyhow::Result<()> {
+        let counts = self.around.attached.counts(&self.reader.arriving())?;
+        self.sink.counts(counts).context(WRITE)
+    }
+
     /// Takes all there is, when nothing is added any more.
     fn drain_rest(&mut self) -> io::Result<()> {
         self.take(|reader, take| reader.drain_rest(take).map(|()| true))
@@ -171,7 +180,7 @@ impl Live {
             around.attached.flush_log();
             sink.flush()?;
             if sink.wants_counts() {
-                let counts = around.attached.counts(&reader.arrived());
+                let counts = around.attached.counts(&reader.arriving());
                 sink.counts(counts.map_err(io::Error::other)?)?;
             }
         }

@@ -11,7 +11,7 @@ use clap::{Parser as _, error::ErrorKind};
 use nfs_trace::{
     check::{self, selftest},
     cli::{Cli, Command},
-    completions,
+    completions, diff,
     exit::{Exit, status_of},
     launch, manual, probes, record, replay, run,
 };
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Trace(args) => run::trace(&args),
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Check(args) => check::run::run(&args),
         Command::Probes(args) => probes::run(&args).map(ExitCode::from),
         Command::Completions(args) => completions::run(args.shell).map(ExitCode::from),

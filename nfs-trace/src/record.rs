@@ -19,14 +19,17 @@ use zerocopy::FromBytes as _;
 use crate::{
     cli::{FilterArgs, LiveArgs, RecordArgs},
     live::Begin,
+    metrics::Metrics,
     mounts::Mount,
     names::escape_path,
     notice::Notice,
+    pipeline::{Pipeline, Show},
     recording::{Filters, Header, Output, Parts, Remark, Resumption, Stack},
     render::{footer::losses, header::header},
-    run,
+    run::{self, Beside},
     session::Session,
-    sink::{Resumed, Sink, Surroundings},
+    show,
+    sink::{Both, Resumed, Sink, Surroundings},
     summary::{KernelCounts, Lost},
 };
 
@@ -47,18 +50,36 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     };
     output.check()?;
     let to = output.clone();
+    let filter = show::filter(&args.filter)?;
+    let beside = Beside {
+        takes_stdout: output.is_stdout(),
+        metrics: Metrics::create(&args.live)?,
+    };
+    let metrics = beside.metrics.clone();
     let begin: Begin<'_> = Box::new(|session, mounts| {
         let start = header(&session);
         let filters = (&args.live, &args.filter);
-        let recorder = Recorder::create(to, filters, session, mounts)?;
+        let counted = (session.clone(), mounts.clone());
+        let recorder = Box::new(Recorder::create(to, filters, session, mounts)?);
         say(&format!(
             "{start}, recording to {}",
             escape_path(&args.output)
         ));
-        Ok(Box::new(recorder))
+        let Some(metrics) = metrics else {
+            return Ok(recorder);
+        };
+        // What a replay will show is counted, which takes decoding it.
+        let (session, mounts) = counted;
+        metrics.begin(&session, &args.live.mount);
+        let show = Show {
+            filter,
+            mounts,
+            ..Show::default()
+        };
+        let counter = Pipeline::start(session, show, Box::new(metrics))?;
+        Ok(Box::new(Both::new(recorder, Box::new(counter))))
     });
-    let takes_stdout = output.is_stdout();
-    run::live(&args.live, args.verbose, takes_stdout, begin)
+    run::live(&args.live, args.verbose, &beside, begin)
 }
 
 /// Takes the records of a trace into a recording. One that cannot be written is over, and so is

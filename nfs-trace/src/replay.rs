@@ -1,30 +1,31 @@
-//! `nfs-trace replay`: a recording through the pipeline of a trace.
+//! `nfs-trace replay`: a recording through the pipeline of a trace. `diff` reads by it too.
+
+mod source;
 
 use std::{
     fs::File,
     io::{self, Read},
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
 
 use anyhow::{Context as _, anyhow};
-use clap::ValueEnum as _;
 
+pub use self::source::Source;
+use self::source::not_over;
 use crate::{
-    cli::{FilterArgs, ReplayArgs},
+    cli::{ReplayArgs, ShowArgs},
     diagnostics,
-    exit::{Exit, ExitError},
-    filter::Filter,
+    exit::Exit,
     mounts::Mount,
     names::{escape, escape_path},
-    pipeline::Pipeline,
-    recording::{Damage, Filters, Header, Item, Reader, Refusal, Resumption, Stacks},
+    pipeline::{Pipeline, Show},
+    recording::{Damage, Header, Item, Reader, Refusal, Resumption, Stacks},
+    render::Render,
     run::is_broken_pipe,
     show,
     sink::{Resumed, Sink, Surroundings},
     summary::{KernelCounts, Unread},
-    trace::PathWord,
 };
 
 /// Damaged places that are told one by one.
@@ -38,8 +39,29 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     if let Some(output) = &args.show.output {
         not_over(&args.files, output)?;
     }
-    let outcome = Replay::new(args).run();
-    match outcome {
+    let source = Source {
+        files: &args.files,
+        mount: &args.mount,
+        pid: &args.pid,
+        filter: &args.filter,
+        all: args.all,
+    };
+    let ShowArgs {
+        count,
+        raw_pointers,
+        ..
+    } = args.show;
+    let limits = Limits {
+        count,
+        raw_pointers,
+    };
+    let begin: Begin<'_> = Box::new(|header| {
+        let command = header.command_line.join(" ");
+        let by = format!("recorded on {} by: {command}", header.architecture);
+        diagnostics::say(&escape(by.as_bytes()));
+        show::renderer(&args.show, args.verbose)
+    });
+    match through(source, limits, begin) {
         // Whoever read the rows has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Ok.into()),
         Err(error) => Err(error),
@@ -48,8 +70,30 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// See [`Show`].
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(missing_docs, reason = "the same as there")]
+pub struct Limits {
+    pub count: Option<u64>,
+    pub raw_pointers: bool,
+}
+
+/// Makes what takes the rows of a recording that begins with this header.
+pub type Begin<'a> = Box<dyn FnOnce(&Header) -> anyhow::Result<Box<dyn Render>> + 'a>;
+
+/// Reads a recording, and hands its rows to what `begin` makes. What is damaged is said on stderr.
+/// Returns what could not be read.
+///
+/// # Errors
+/// If nothing, or from some place on nothing more, can be read, or rows cannot be written.
+pub fn through(source: Source<'_>, limits: Limits, begin: Begin<'_>) -> anyhow::Result<Unread> {
+    Replay::new(source, limits, begin).run()
+}
+
 struct Replay<'a> {
-    args: &'a ReplayArgs,
+    source: Source<'a>,
+    limits: Limits,
+    begin: Option<Begin<'a>>,
     pipeline: Option<Box<Pipeline>>,
     around: Recorded,
     /// The last part that was begun: its recording and number.
@@ -83,9 +127,11 @@ impl Surroundings for Recorded {
 }
 
 impl<'a> Replay<'a> {
-    fn new(args: &'a ReplayArgs) -> Self {
+    fn new(source: Source<'a>, limits: Limits, begin: Begin<'a>) -> Self {
         Self {
-            args,
+            source,
+            limits,
+            begin: Some(begin),
             pipeline: None,
             around: Recorded {
                 stacks: Stacks::new(),
@@ -104,7 +150,7 @@ impl<'a> Replay<'a> {
     /// Returns what could not be read.
     fn run(mut self) -> anyhow::Result<Unread> {
         let mut outcome = Ok(());
-        for path in &self.args.files {
+        for path in self.source.files {
             outcome = self.input(path);
             if outcome.is_err() || self.full {
                 break;
@@ -290,7 +336,7 @@ impl<'a> Replay<'a> {
             unseen_ms,
             mounts,
         } = resumption;
-        let mounts = wanted_mounts(self.args, mounts);
+        let mounts = self.source.mounts(mounts);
         if let Some(pipeline) = &mut self.pipeline {
             pipeline.resume(Resumed {
                 session,
@@ -302,21 +348,31 @@ impl<'a> Replay<'a> {
     }
 
     fn first(&mut self, header: Header, name: &str) -> anyhow::Result<()> {
+        let Some(begin) = self.begin.take() else {
+            return Ok(());
+        };
+        let render = begin(&header)?;
         let Header {
             part,
-            architecture,
-            command_line,
             filters,
             session,
             ..
         } = header;
-        let by = format!("recorded on {architecture} by: {}", command_line.join(" "));
-        diagnostics::say(&escape(by.as_bytes()));
-        let mounts = wanted_mounts(self.args, filters.shown_mounts.clone());
-        let filter = filter(self.args, filters)
+        let mounts = self.source.mounts(filters.shown_mounts.clone());
+        let filter = self
+            .source
+            .filter(filters)
             .with_context(|| format!("failed to take the filters of `{name}`"))?;
-        let render = show::renderer(&self.args.show, self.args.verbose)?;
-        let show = show::show(&self.args.show, filter, mounts);
+        let Limits {
+            count,
+            raw_pointers,
+        } = self.limits;
+        let show = Show {
+            filter,
+            mounts,
+            count,
+            raw_pointers,
+        };
         let mut pipeline =
             Pipeline::start(session, show, render).context("failed to write to stdout")?;
         if part > 1 {
@@ -326,53 +382,6 @@ impl<'a> Replay<'a> {
         self.pipeline = Some(Box::new(pipeline));
         Ok(())
     }
-}
-
-/// Rows are never written over the recording that they come from.
-fn not_over(files: &[PathBuf], output: &Path) -> anyhow::Result<()> {
-    let id = |path: &Path| {
-        let file = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        Some((file.dev(), file.ino()))
-    };
-    let output_id = id(output);
-    if output_id.is_some() && files.iter().any(|file| id(file) == output_id) {
-        let message = format!("-o {}: that is the recording", escape_path(output));
-        return Err(ExitError::usage(message).into());
-    }
-    Ok(())
-}
-
-/// What was asked for, or what the recording has instead.
-fn choose<T: Clone>(args: &ReplayArgs, asked: &[T], recorded: Vec<T>) -> Vec<T> {
-    match asked {
-        [] if args.all => Vec::new(),
-        [] => recorded,
-        asked => asked.to_vec(),
-    }
-}
-
-fn wanted_mounts(args: &ReplayArgs, recorded: Vec<PathBuf>) -> Vec<PathBuf> {
-    choose(args, &args.mount, recorded)
-}
-
-/// The filters of the recording, each kind of them replaced by those of the command line.
-fn filter(args: &ReplayArgs, recorded: Filters) -> anyhow::Result<Filter> {
-    let FilterArgs {
-        path,
-        comm,
-        open_path,
-    } = &args.filter;
-    let words = recorded.open_path.iter().map(|word| {
-        PathWord::from_str(word, false)
-            .map_err(|_| anyhow!("`{}` is no open path", escape(word.as_bytes())))
-    });
-    let words = words.collect::<anyhow::Result<Vec<_>>>()?;
-    let chosen = FilterArgs {
-        path: choose(args, path, recorded.path),
-        comm: choose(args, comm, recorded.comm),
-        open_path: choose(args, open_path, words),
-    };
-    Ok(show::filter(&chosen)?.of(args.pid.clone()))
 }
 
 fn refused(name: &str, error: Refusal) -> anyhow::Error {

@@ -63,18 +63,27 @@ pub fn renderer(args: &ShowArgs, steps: bool) -> anyhow::Result<Box<dyn Render>>
         Format::Json => Box::new(Json::new(out)),
         Format::Text => {
             let terminal = args.output.is_none() && io::stdout().is_terminal();
-            let width = rustix::termios::tcgetwinsize(io::stdout())
-                .ok()
-                .filter(|_| terminal)
-                .map(|size| usize::from(size.ws_col));
-            let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
             let style = Style {
-                width,
-                colour,
+                width: width().filter(|_| terminal),
+                colour: terminal && colour(),
                 steps,
                 zone: TimeZone::system(),
             };
             Box::new(Text::new(out, io::stderr(), style))
         }
     })
+}
+
+/// Columns of the terminal, if stdout is one.
+#[must_use]
+pub fn width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    // A serial line may not know.
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Whether a terminal may be coloured.
+#[must_use]
+pub fn colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }

@@ -65,6 +65,10 @@ pub const CHECKS: &[Check] = &[
         "--rotate: parts together show every open, later ones have names; --max-files bounds the disk",
     ),
     row(
+        "metrics",
+        "--metrics: the numbers of the rows, whole at any moment, for everybody to read",
+    ),
+    row(
         "wrong-usage",
         "what is not NFSv4, not there or not a process is refused",
     ),

@@ -12,7 +12,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::{
-    exec, fuzz,
+    debian_tool, exec, fuzz,
     lab::{checks, client, run, table, verdicts},
     matrix::{MATRIX, Row, Task},
     setup::{self, Needs, Tools},
@@ -56,7 +56,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     });
     steps.run("lints of the programs", || lint_programs(&tools));
     steps.run("tests without a kernel", || {
-        cargo(&tools, &["test", "--workspace", "--locked"])
+        let mut cargo = Command::new("cargo");
+        tools.apply(&mut cargo)?;
+        match debian_tool::PROMTOOL.path() {
+            Ok(promtool) => drop(cargo.env("NFS_TRACE_PROMTOOL", promtool)),
+            Err(error) => eprintln!("SKIPPED: metrics as promtool reads them: {error:#}"),
+        }
+        cargo.args(["test", "--workspace", "--locked"]);
+        exec::run_shown(cargo.current_dir(workspace::root()))
     });
     match fuzz::impossible() {
         None => steps.run("fuzz", || fuzz::check(&tools, fuzz::SECONDS)),

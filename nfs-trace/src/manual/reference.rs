@@ -58,18 +58,35 @@ pub(super) const STATUSES: &[Entry<Exit>] = &[
         &["replay"],
         "replay: the recording is damaged or has no end. What could be read was shown.",
     ),
+    Entry::new(Exit::Failure, &["diff"], "diff: the recordings differ."),
     Entry::new(Exit::Affected, &["check"], "check: affected."),
     Entry::new(
         Exit::Inconclusive,
         &["check"],
         "check: inconclusive. Not enough was seen, or something was missed.",
     ),
+    Entry::new(
+        Exit::Inconclusive,
+        &["diff"],
+        "diff: inconclusive. Nothing that was seen differs for certain, but something was missed, or \
+         there is nothing to compare.",
+    ),
     Entry::new(Exit::Usage, &[], "Wrong usage."),
+    Entry::new(
+        Exit::NoInput,
+        &["diff"],
+        "diff: a recording cannot be read.",
+    ),
     Entry::new(
         Exit::Unavailable,
         &["trace", "record", "probes"],
         "trace, record, probes: this kernel or machine cannot be traced. The reason and the remedy \
          are printed.",
+    ),
+    Entry::new(
+        Exit::Output,
+        &["diff"],
+        "diff: the output cannot be written.",
     ),
     Entry::new(
         Exit::CannotRun,
@@ -87,7 +104,7 @@ pub(super) const STATUSES: &[Entry<Exit>] = &[
 pub(super) const ENVIRONMENT: &[Entry<&str>] = &[
     Entry::new(
         "NO_COLOR",
-        &["trace", "replay"],
+        &["trace", "replay", "diff"],
         "If set and not empty, no colours are used on a terminal.",
     ),
     Entry::new(
@@ -135,6 +152,13 @@ pub(super) const FILES: &[Entry<&str>] = &[
         "/sys/kernel/security/lockdown, /sys/bus/event_source/devices/kprobe",
         &["check", "trace", "record", "probes"],
         "Whether this kernel lets it.",
+    ),
+    Entry::new(
+        "/var/lib/prometheus/node-exporter",
+        &["trace", "record"],
+        "Where Debian's node_exporter reads what --metrics writes; elsewhere it is what its option \
+         --collector.textfile.directory says. Files are replaced as a whole and are for everybody to \
+         read (0644).",
     ),
     Entry::new(
         "/sys/module/nfs/initstate, /sys/module/nfsv4/initstate",

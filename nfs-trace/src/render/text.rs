@@ -23,9 +23,13 @@ const FIXED: usize = 12 + 7 + 10 + 10 + 11 + 6 + 8 + 7;
 /// Width without a terminal, and the least.
 const WIDTH: usize = 100;
 
-const RED: &str = "\x1b[1;31m";
+/// For what is the bug.
+pub(crate) const RED: &str = "\x1b[1;31m";
+/// For what stands out.
+pub(crate) const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
-const PLAIN: &str = "\x1b[0m";
+/// Ends the others.
+pub(crate) const PLAIN: &str = "\x1b[0m";
 
 /// How the text is to look.
 #[derive(Debug, Clone)]
@@ -209,7 +213,7 @@ fn duration(ns: u64) -> String {
 }
 
 /// The last `width` characters, marked if some were cut: the end of a path tells most.
-fn keep_end(text: &str, width: usize) -> String {
+pub(crate) fn keep_end(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
         return text.to_string();

@@ -5,6 +5,7 @@ pub(crate) mod ground;
 pub(crate) mod kernel;
 mod layout;
 mod limits;
+mod metrics;
 pub(crate) mod modules;
 mod not_allowed;
 mod output;
@@ -81,6 +82,7 @@ fn one(name: &str, ground: &Ground) -> Result<Held> {
         "record" => record::record(ground),
         "record-end" => record_end::ends(ground),
         "record-rotate" => record_end::rotate(ground),
+        "metrics" => metrics::metrics(ground),
         "second-instance" => limits::second_instance(ground),
         "wrong-usage" => refusal::wrong_usage(),
         "no-privilege" => refusal::no_privilege(),
