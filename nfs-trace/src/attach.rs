@@ -204,6 +204,25 @@ impl Attached {
             .context("failed to write the configuration")
     }
 
+    /// From now on opens on these super blocks are recorded, where the kernel sorts them out.
+    ///
+    /// # Errors
+    /// If the map refuses.
+    pub fn want_devs(&mut self, devs: &[u32]) -> anyhow::Result<()> {
+        if self.config.filters & FILTER_DEV == 0 {
+            return Ok(());
+        }
+        // First what is new: nothing that is wanted goes unseen meanwhile.
+        insert(&mut self.ebpf, "DEVS", devs)?;
+        let map = self.ebpf.map_mut("DEVS").context("no map DEVS")?;
+        let mut map: HashMap<_, u32, u8> = HashMap::try_from(map)?;
+        let known = map.keys().collect::<Result<Vec<_>, _>>()?;
+        for dev in known.iter().filter(|dev| !devs.contains(dev)) {
+            map.remove(dev).context("failed to empty the map DEVS")?;
+        }
+        Ok(())
+    }
+
     /// Passes rare diagnostics of the programs on to the log.
     pub fn flush_log(&mut self) {
         if let Some(log) = &mut self.log {

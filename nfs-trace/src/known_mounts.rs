@@ -17,7 +17,7 @@ pub fn remember(known: &mut Vec<Mount>, now: Vec<Mount>) {
     known.extend(now);
 }
 
-/// The super blocks that `--mount` asks for, where the kernel does not sort them out.
+/// The super blocks that `--mount` asks for.
 #[derive(Debug, Default)]
 pub struct WantedMounts {
     paths: Vec<PathBuf>,
@@ -41,8 +41,17 @@ impl WantedMounts {
     pub fn look(&mut self, now: &[Mount]) {
         let devs: HashSet<u32> = now.iter().map(|mount| mount.dev).collect();
         self.devs.retain(|dev| !devs.contains(dev));
-        let holders = self.paths.iter().filter_map(|path| covering(now, path));
-        self.devs.extend(holders.map(|mount| mount.dev));
+        for mount in self.paths.iter().filter_map(|path| covering(now, path)) {
+            if !self.devs.contains(&mount.dev) {
+                self.devs.push(mount.dev);
+            }
+        }
+    }
+
+    /// Those super blocks.
+    #[must_use]
+    pub fn devs(&self) -> &[u32] {
+        &self.devs
     }
 
     /// Whether opens on this super block are wanted.

@@ -14,6 +14,7 @@ use crate::{
     clock::monotonic_ns,
     diagnostics,
     kernel::{Facts, symbols::AddressMap},
+    known_mounts::WantedMounts,
     modules,
     mounts::{self, Mount},
     notice::{self, Notice, What},
@@ -86,6 +87,8 @@ pub struct Live {
     around: Around,
     /// The paths of `--mount`.
     mounts: Vec<PathBuf>,
+    /// What they are on, for the kernel to sort out.
+    wanted: WantedMounts,
 }
 
 impl Live {
@@ -106,8 +109,10 @@ impl Live {
         } else {
             Vec::new()
         };
+        let wanted = WantedMounts::new(mounts.clone(), &session.mounts);
         Ok(Self {
             reader,
+            wanted,
             sink: begin(session, shown)?,
             around: Around {
                 attached,
@@ -125,15 +130,18 @@ impl Live {
         self.reader.ready().await
     }
 
-    /// Something was mounted or unmounted.
+    /// Something was mounted or unmounted. What is mounted anew in a place of `--mount` is wanted
+    /// from here on.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If a map refuses, or it cannot be written.
     pub fn mounts_changed(&mut self) -> anyhow::Result<()> {
-        match self.around.mounts() {
-            Some(now) => self.sink.learn_mounts(now).context(WRITE),
-            None => Ok(()),
-        }
+        let Some(now) = self.around.mounts() else {
+            return Ok(());
+        };
+        self.wanted.look(&now);
+        self.around.attached.want_devs(self.wanted.devs())?;
+        self.sink.learn_mounts(now).context(WRITE)
     }
 
     /// Whether no more is wanted.

@@ -31,6 +31,10 @@ pub const CHECKS: &[Check] = &[
         "a command that does not exist, cannot be run, or is killed",
     ),
     row("mount", "--mount shows one of two mounts"),
+    row(
+        "remount",
+        "--mount goes on with what is mounted anew in that place, and not with what has its old number",
+    ),
     row("pid", "--pid shows one of two processes"),
     row(
         "filters",

@@ -25,7 +25,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use lab_contract::{
     check::{Checked, SWAP, Verdict},
-    protocol::{Job, Message},
+    protocol::{Job, Message, NfsVersion},
 };
 
 use crate::serial;
@@ -49,7 +49,7 @@ pub(crate) fn all(job: &Job) -> Result<()> {
     ground::prepare(version)?;
     for name in &job.scenarios {
         let started = Instant::now();
-        let outcome = Ground::new(name).and_then(|ground| one(name, &ground));
+        let outcome = Ground::new(name).and_then(|ground| one(name, &ground, version));
         // Whatever a check was about: nothing of nfs-trace stays in the kernel.
         let outcome = outcome.and_then(|held| kernel::nothing_left().map(|()| held));
         let verdict = match outcome {
@@ -67,11 +67,12 @@ pub(crate) fn all(job: &Job) -> Result<()> {
     Ok(())
 }
 
-fn one(name: &str, ground: &Ground) -> Result<Held> {
+fn one(name: &str, ground: &Ground, version: NfsVersion) -> Result<Held> {
     match name {
         "command" => selection::command(ground),
         "no-command" => selection::no_command(),
         "mount" => selection::mount(ground),
+        "remount" => selection::remount(ground, version),
         "pid" => selection::pid(ground),
         "filters" => selection::filters(ground),
         "count" => limits::count(ground),

@@ -1,8 +1,13 @@
 //! Which opens are shown: of a command, of a mount, of a process, and what user space filters.
 
-use std::{thread, time::Duration};
+use std::{fs, thread, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use lab_contract::protocol::NfsVersion;
+use rustix::{
+    fs::stat,
+    mount::{UnmountFlags, unmount},
+};
 use serde_json::Value;
 
 use super::{
@@ -12,6 +17,7 @@ use super::{
     reader::Gated,
     tool::Tool,
 };
+use crate::client;
 
 pub(super) fn command(ground: &Ground) -> Result<Held> {
     if !kernel::has_tracepoint_programs()? {
@@ -94,6 +100,39 @@ pub(super) fn mount(ground: &Ground) -> Result<Held> {
         one.end
     );
     held("3 of 8 opens shown, the others never left the kernel")
+}
+
+pub(super) fn remount(ground: &Ground, version: NfsVersion) -> Result<Held> {
+    ground.file("a")?;
+    let dev = |path: &str| stat(path).with_context(|| format!("look at {path}"));
+    let elsewhere = "/elsewhere";
+    fs::create_dir_all(elsewhere).with_context(|| format!("create {elsewhere}"))?;
+    let tool = Tool::armed(&["--format", "json", "--mount", client::MOUNT])?;
+    ground.opens("alpha", 2, "a")?;
+    let before = dev(client::MOUNT)?.st_dev;
+    client::umount()?;
+    // Not the same super block as the next one: two numbers.
+    client::mount_with(version, "/", elsewhere, ",nosharecache")?;
+    client::mount(version)?;
+    let (other, after) = (dev(elsewhere)?.st_dev, dev(client::MOUNT)?.st_dev);
+    ensure!(
+        other == before && after != before,
+        "the numbers are not what this is about: {before:#x}, then {after:#x} beside {other:#x}"
+    );
+    // It hears of it by itself, but not at once.
+    thread::sleep(Duration::from_secs(2));
+    read("beta", 4, &format!("{elsewhere}/remount/a"))?;
+    ground.opens("gamma", 3, "a")?;
+    let report = tool.report()?;
+    unmount(elsewhere, UnmountFlags::empty()).with_context(|| format!("unmount {elsewhere}"))?;
+    report.expect(5)?;
+    let count = |comm| report.count(|row| row["comm"] == comm && row["mount"] == client::MOUNT);
+    ensure!(
+        count("alpha") == 2 && count("gamma") == 3,
+        "rows: {:?}",
+        report.rows
+    );
+    held("2 opens before and 3 after, none of the mount that took the old number")
 }
 
 pub(super) fn pid(ground: &Ground) -> Result<Held> {
