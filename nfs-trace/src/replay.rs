@@ -1,4 +1,7 @@
-//! `nfs-trace replay`: a recording through the pipeline of a trace.
+//! A recording through the pipeline of a trace: for `nfs-trace replay`, and for whatever else
+//! makes something of recordings.
+
+mod chosen;
 
 use std::{
     fs::File,
@@ -9,23 +12,23 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use clap::ValueEnum as _;
 use lru::LruCache;
 
+use self::chosen::{filter, wanted_mounts};
 use crate::{
-    cli::{FilterArgs, ReplayArgs},
+    cli::{RecordedArgs, ReplayArgs},
     diagnostics,
     exit::Exit,
     filter::Filter,
     mounts::Mount,
     names::{escape, escape_path},
-    pipeline::Pipeline,
-    recording::{Damage, Filters, Header, Item, Reader, Refusal, Resumption},
+    pipeline::{Pipeline, Show},
+    recording::{Damage, Header, Item, Reader, Refusal, Resumption},
+    render::Render,
     run::is_broken_pipe,
     show,
     sink::{Resumed, Sink, Surroundings},
     summary::{KernelCounts, Unread},
-    trace::PathWord,
 };
 
 /// Stacks that are kept: as many as the kernel keeps.
@@ -38,9 +41,23 @@ const PLACES_TOLD: u64 = 20;
 /// # Errors
 /// With the exit status to use; see [`crate::exit`].
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let outcome = Replay::new(args).run();
+    let ReplayArgs {
+        recorded,
+        show,
+        verbose,
+    } = args;
+    exit(play(recorded, |filter, mounts| {
+        let render = show::renderer(show, *verbose)?;
+        Ok((show::show(show, filter, mounts), render))
+    }))
+}
+
+/// The exit status of what was made of a recording.
+///
+/// # Errors
+/// What went wrong, but for a reader who has seen enough.
+pub fn exit(outcome: anyhow::Result<Unread>) -> anyhow::Result<ExitCode> {
     match outcome {
-        // Whoever read the rows has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Ok.into()),
         Err(error) => Err(error),
         Ok(unread) if unread.is_damaged() => Ok(Exit::Failure.into()),
@@ -48,8 +65,38 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Replays. `begin` is called when the recording's filters and `--mount` are known, and says what
+/// to show, and how. Returns what could not be read.
+///
+/// # Errors
+/// If it cannot be read at all, or what it is shown with cannot be written.
+pub fn play(
+    args: &RecordedArgs,
+    begin: impl FnOnce(Filter, Vec<PathBuf>) -> anyhow::Result<(Show, Box<dyn Render>)>,
+) -> anyhow::Result<Unread> {
+    Replay::new(args, Box::new(begin)).run()
+}
+
+/// The same a second time: what there was to say was said.
+///
+/// # Errors
+/// As [`play`].
+pub fn play_again(
+    args: &RecordedArgs,
+    begin: impl FnOnce(Filter, Vec<PathBuf>) -> anyhow::Result<(Show, Box<dyn Render>)>,
+) -> anyhow::Result<Unread> {
+    let mut replay = Replay::new(args, Box::new(begin));
+    replay.quiet = true;
+    replay.run()
+}
+
+/// See [`play`].
+type Begin<'a> =
+    Box<dyn FnOnce(Filter, Vec<PathBuf>) -> anyhow::Result<(Show, Box<dyn Render>)> + 'a>;
+
 struct Replay<'a> {
-    args: &'a ReplayArgs,
+    args: &'a RecordedArgs,
+    begin: Option<Begin<'a>>,
     pipeline: Option<Box<Pipeline>>,
     around: Recorded,
     /// The last part that was begun: its recording and number.
@@ -64,6 +111,8 @@ struct Replay<'a> {
     unread: Unread,
     /// All the rows asked for were shown.
     full: bool,
+    /// Say nothing on stderr.
+    quiet: bool,
 }
 
 /// What was recorded of the machine.
@@ -83,9 +132,10 @@ impl Surroundings for Recorded {
 }
 
 impl<'a> Replay<'a> {
-    fn new(args: &'a ReplayArgs) -> Self {
+    fn new(args: &'a RecordedArgs, begin: Begin<'a>) -> Self {
         Self {
             args,
+            begin: Some(begin),
             pipeline: None,
             around: Recorded {
                 stacks: LruCache::new(STACKS),
@@ -98,6 +148,7 @@ impl<'a> Replay<'a> {
             counts: KernelCounts::default(),
             unread: Unread::default(),
             full: false,
+            quiet: false,
         }
     }
 
@@ -114,7 +165,7 @@ impl<'a> Replay<'a> {
             self.unread.no_end = true;
         }
         if self.unread.places > PLACES_TOLD {
-            diagnostics::say(&format!(
+            self.say(&format!(
                 "{} more damaged places",
                 self.unread.places - PLACES_TOLD
             ));
@@ -153,7 +204,7 @@ impl<'a> Replay<'a> {
             Item::Begin(header) => return self.begin(*header, name),
             Item::Damage(damage) => self.damage(&damage, name),
             Item::NoEnd(at) => {
-                diagnostics::say(&format!(
+                self.say(&format!(
                     "{name}: byte {at}: the recording has no end: it is still being written, or \
                      was cut short"
                 ));
@@ -204,15 +255,24 @@ impl<'a> Replay<'a> {
             }
             Item::Resumption(resumption) => self.resume(*resumption)?,
             Item::Remark(remark) => {
+                let quiet = self.quiet;
                 if let Some(pipeline) = &mut self.pipeline {
                     let session = pipeline.session().clone();
                     let notice = remark.notice(&session);
-                    diagnostics::say(&escape(notice.what.to_string().as_bytes()));
+                    if !quiet {
+                        diagnostics::say(&escape(notice.what.to_string().as_bytes()));
+                    }
                     pipeline.notice(&notice).context("failed to write")?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn say(&self, what: &str) {
+        if !self.quiet {
+            diagnostics::say(&what);
+        }
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -241,7 +301,7 @@ impl<'a> Replay<'a> {
                 Some(records) => format!("{records} records"),
                 None => "it is not known what".into(),
             };
-            diagnostics::say(&format!(
+            self.say(&format!(
                 "{name}: byte {at}: {}: {bytes} bytes left out, and with them {cost}",
                 escape(why.as_bytes())
             ));
@@ -311,12 +371,12 @@ impl<'a> Replay<'a> {
             ..
         } = header;
         let by = format!("recorded on {architecture} by: {}", command_line.join(" "));
-        diagnostics::say(&escape(by.as_bytes()));
+        self.say(&escape(by.as_bytes()));
         let mounts = wanted_mounts(self.args, filters.shown_mounts.clone());
         let filter = filter(self.args, filters)
             .with_context(|| format!("failed to take the filters of `{name}`"))?;
-        let render = show::renderer(&self.args.show, self.args.verbose)?;
-        let show = show::show(&self.args.show, filter, mounts);
+        let begin = self.begin.take().context("a recording begins twice")?;
+        let (show, render) = begin(filter, mounts)?;
         let mut pipeline =
             Pipeline::start(session, show, render).context("failed to write to stdout")?;
         if part > 1 {
@@ -326,39 +386,6 @@ impl<'a> Replay<'a> {
         self.pipeline = Some(Box::new(pipeline));
         Ok(())
     }
-}
-
-/// What was asked for, or what the recording has instead.
-fn choose<T: Clone>(args: &ReplayArgs, asked: &[T], recorded: Vec<T>) -> Vec<T> {
-    match asked {
-        [] if args.all => Vec::new(),
-        [] => recorded,
-        asked => asked.to_vec(),
-    }
-}
-
-fn wanted_mounts(args: &ReplayArgs, recorded: Vec<PathBuf>) -> Vec<PathBuf> {
-    choose(args, &args.mount, recorded)
-}
-
-/// The filters of the recording, each kind of them replaced by those of the command line.
-fn filter(args: &ReplayArgs, recorded: Filters) -> anyhow::Result<Filter> {
-    let FilterArgs {
-        path,
-        comm,
-        open_path,
-    } = &args.filter;
-    let words = recorded.open_path.iter().map(|word| {
-        PathWord::from_str(word, false)
-            .map_err(|_| anyhow!("`{}` is no open path", escape(word.as_bytes())))
-    });
-    let words = words.collect::<anyhow::Result<Vec<_>>>()?;
-    let chosen = FilterArgs {
-        path: choose(args, path, recorded.path),
-        comm: choose(args, comm, recorded.comm),
-        open_path: choose(args, open_path, words),
-    };
-    Ok(show::filter(&chosen)?.of(args.pid.clone()))
 }
 
 fn refused(name: &str, error: Refusal) -> anyhow::Error {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What was seen, and what was lost, a line each.
-pub(super) fn footer(summary: &Summary) -> Vec<String> {
+pub(crate) fn footer(summary: &Summary) -> Vec<String> {
     let end = summary.end();
     let mut lines = Vec::new();
     let parts: Vec<String> = end
@@ -156,7 +156,7 @@ fn reloads_line(reloads: Reloads) -> String {
 }
 
 /// A number and its word.
-pub(super) fn count(n: u64, one: &str, many: &str) -> String {
+pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 

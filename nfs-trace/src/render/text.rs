@@ -23,9 +23,9 @@ const FIXED: usize = 12 + 7 + 10 + 10 + 11 + 6 + 8 + 7;
 /// Width without a terminal, and the least.
 const WIDTH: usize = 100;
 
-const RED: &str = "\x1b[1;31m";
-const DIM: &str = "\x1b[2m";
-const PLAIN: &str = "\x1b[0m";
+pub(crate) const RED: &str = "\x1b[1;31m";
+pub(crate) const DIM: &str = "\x1b[2m";
+pub(crate) const PLAIN: &str = "\x1b[0m";
 
 /// How the text is to look.
 #[derive(Debug, Clone)]
@@ -66,12 +66,7 @@ impl<W: Write, N: Write> Text<W, N> {
             Some(_) => keep_end(&row.full_path(), self.path_width),
             None => row.full_path(),
         };
-        let open_path = match (row.open_path, row.claim) {
-            // Capitals, so that it stands out without colour too.
-            (PathWord::Cached, _) => "CACHED".to_string(),
-            (word, Some(claim)) => format!("{} {claim}", word.word()),
-            (word, None) => word.word().to_string(),
-        };
+        let open_path = open_path(row.open_path, row.claim);
         let (on, off) = match row.open_path {
             PathWord::Cached if self.style.colour => (RED, PLAIN),
             _ => ("", ""),
@@ -193,8 +188,18 @@ fn gap_text(gap: Gap) -> &'static str {
     }
 }
 
+/// The word for an open path, with the claim of its OPEN.
+pub(crate) fn open_path(word: PathWord, claim: Option<&str>) -> String {
+    match (word, claim) {
+        // Capitals, so that it stands out without colour too.
+        (PathWord::Cached, _) => "CACHED".to_string(),
+        (word, Some(claim)) => format!("{} {claim}", word.word()),
+        (word, None) => word.word().to_string(),
+    }
+}
+
 /// Three digits and a unit: `850 ns`, `12.3 us`, `1.20 ms`.
-fn duration(ns: u64) -> String {
+pub(crate) fn duration(ns: u64) -> String {
     let (value, unit) = match ns {
         0..1_000 => return format!("{ns} ns"),
         1_000..1_000_000 => (ns as f64 / 1e3, "us"),
@@ -209,7 +214,7 @@ fn duration(ns: u64) -> String {
 }
 
 /// The last `width` characters, marked if some were cut: the end of a path tells most.
-fn keep_end(text: &str, width: usize) -> String {
+pub(crate) fn keep_end(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
         return text.to_string();
@@ -218,7 +223,7 @@ fn keep_end(text: &str, width: usize) -> String {
     format!("\u{2026}{kept}")
 }
 
-fn keep_start(text: &str, width: usize) -> String {
+pub(crate) fn keep_start(text: &str, width: usize) -> String {
     text.chars().take(width).collect()
 }
 

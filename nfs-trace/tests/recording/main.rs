@@ -7,6 +7,7 @@ mod generate;
 mod hostile;
 mod memory;
 mod names;
+mod report;
 mod whole;
 
 use std::{

@@ -1,0 +1,22 @@
+//! `nfs-trace report`: what a recording shows, name by name, and in formats that others read.
+//!
+//! ```text
+//! OpenPath, Row (../pipeline.rs) -> analysis.rs { evidence.rs, name.rs, hold.rs, latency.rs }
+//!     -> model.rs (Report) -> text.rs | JSON
+//! ```
+//!
+//! Nothing but `run.rs` knows of files or terminals.
+
+pub mod analysis;
+pub mod csv;
+pub mod evidence;
+mod hold;
+mod latency;
+pub mod model;
+mod name;
+pub mod run;
+#[cfg(test)]
+mod testing;
+pub mod text;
+
+pub use self::name::When;

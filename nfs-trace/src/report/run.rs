@@ -1,0 +1,194 @@
+//! `nfs-trace report`: from the command line to the exit status.
+
+use std::{
+    cell::RefCell,
+    fs,
+    io::{self, Write as _},
+    process::ExitCode,
+    rc::Rc,
+};
+
+use anyhow::Context as _;
+use jiff::tz::TimeZone;
+
+use super::{
+    analysis::Analysis,
+    csv::Csv,
+    text::{self, Style},
+};
+use crate::{
+    cli::{Format, ReportArgs},
+    exit::ExitError,
+    mounts::Mount,
+    names::escape_path,
+    notice::{Notice, What},
+    pipeline::Show,
+    render::{Render, footer::footer, header::header, json::write_line},
+    replay,
+    row::Row,
+    session::Session,
+    show,
+    summary::{Summary, Unread},
+    trace::OpenPath,
+};
+
+/// Names and processes in the text, and in what is not read from top to bottom.
+const TOP: (usize, usize) = (10, 1_000);
+
+/// Reports.
+///
+/// # Errors
+/// With the exit status to use; see [`crate::exit`].
+pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
+    replay::exit(report(args))
+}
+
+/// Everything that one pass over the recording collects.
+#[derive(Default)]
+struct Collected {
+    analysis: Rc<RefCell<Analysis>>,
+    header: String,
+    summary: Option<Summary>,
+}
+
+/// The end of the pipeline.
+struct Collector(Rc<RefCell<Collected>>);
+
+fn report(args: &ReportArgs) -> anyhow::Result<Unread> {
+    if args.csv {
+        can_be_read_twice(args)?;
+    }
+    // Whether it can be written is known before a long recording is read.
+    let out = show::output(args.output.as_deref())?;
+    let collected = Rc::new(RefCell::new(Collected::default()));
+    let collector = Collector(Rc::clone(&collected));
+    let outcome = replay::play(&args.recorded, |filter, mounts| {
+        let show = Show {
+            filter,
+            mounts,
+            ..Show::default()
+        };
+        Ok((show, Box::new(collector)))
+    });
+    let mut collected = collected.borrow_mut();
+    let Some(summary) = collected.summary.take() else {
+        return outcome;
+    };
+    // As far as it could be read.
+    let written = write(args, out, &collected, &summary);
+    let outcome = outcome?;
+    written.context("failed to write")?;
+    Ok(outcome)
+}
+
+fn write(
+    args: &ReportArgs,
+    mut out: io::BufWriter<Box<dyn io::Write>>,
+    collected: &Collected,
+    summary: &Summary,
+) -> anyhow::Result<()> {
+    let analysis = &collected.analysis;
+    let top = |default: usize| args.top.map_or(default, |top| top as usize);
+    if args.csv {
+        return csv(args, out, analysis);
+    }
+    match args.format {
+        Some(Format::Json) => {
+            let report = analysis.borrow_mut().report(summary, top(TOP.1));
+            write_line(&mut out, &report)?;
+        }
+        Some(Format::Text) | None => {
+            let report = analysis.borrow_mut().report(summary, top(TOP.0));
+            let (width, colour) = show::terminal(args.output.as_deref());
+            let style = Style {
+                width,
+                colour,
+                zone: TimeZone::system(),
+            };
+            writeln!(io::stderr(), "{}", collected.header)?;
+            text::write(&mut out, &report, &style)?;
+            out.flush()?;
+            for line in footer(summary) {
+                writeln!(io::stderr(), "{line}")?;
+            }
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// What proves an open stale comes after it: the second time it is known.
+fn csv(
+    args: &ReportArgs,
+    out: io::BufWriter<Box<dyn io::Write>>,
+    analysis: &Rc<RefCell<Analysis>>,
+) -> anyhow::Result<()> {
+    analysis.borrow_mut().first_epoch();
+    replay::play_again(&args.recorded, |filter, mounts| {
+        let show = Show {
+            filter,
+            mounts,
+            ..Show::default()
+        };
+        Ok((show, Box::new(Csv::new(out, Rc::clone(analysis)))))
+    })?;
+    Ok(())
+}
+
+fn can_be_read_twice(args: &ReportArgs) -> anyhow::Result<()> {
+    for path in &args.recorded.files {
+        let is_pipe = path.as_os_str() == "-"
+            || fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir());
+        if is_pipe {
+            let name = escape_path(path);
+            return Err(ExitError::usage(format!(
+                "--csv reads the recording twice, and `{name}` is no file: write it to one first"
+            ))
+            .into());
+        }
+    }
+    Ok(())
+}
+
+impl Render for Collector {
+    fn start(&mut self, session: &Session) -> io::Result<()> {
+        let mut collected = self.0.borrow_mut();
+        collected.header = header(session);
+        collected.analysis.borrow_mut().begin(session);
+        Ok(())
+    }
+
+    /// See [`Self::path`].
+    fn row(&mut self, _row: &Row) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn path(&mut self, path: &OpenPath, row: &Row, mount: Option<&Mount>) -> io::Result<()> {
+        let collected = self.0.borrow_mut();
+        collected.analysis.borrow_mut().take(path, row, mount, true);
+        Ok(())
+    }
+
+    fn hidden(&mut self, path: &OpenPath, row: &Row, mount: Option<&Mount>) {
+        let collected = self.0.borrow_mut();
+        collected
+            .analysis
+            .borrow_mut()
+            .take(path, row, mount, false);
+    }
+
+    fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {
+        if let What::Gone { .. } = notice.what {
+            self.0.borrow_mut().analysis.borrow_mut().gone();
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, summary: &Summary) -> io::Result<()> {
+        self.0.borrow_mut().summary = Some(summary.clone());
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

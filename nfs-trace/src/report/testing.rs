@@ -1,0 +1,71 @@
+//! Open paths for tests, made of steps.
+
+pub(super) use crate::trace::OpenPath;
+use crate::{
+    event::{Open, OpenTask, Pointer},
+    trace::{NameCheck, PathWord, Step, StepKind},
+};
+
+/// A cached open of nothing, by process 7, at no time.
+pub(super) fn path() -> OpenPath {
+    OpenPath {
+        start_ns: 0,
+        end_ns: 0,
+        tid: 7,
+        tgid: 7,
+        comm: (*b"cat").into(),
+        dev: 0,
+        dentry: Pointer(1),
+        dentry_id: Some(1),
+        path: Some((*b"file").into()),
+        fileid: None,
+        flags: Some(0),
+        name_check: NameCheck::Accepted,
+        revalidation: None,
+        open_path: PathWord::Cached,
+        claim: None,
+        stale_retries: 0,
+        opens: 0,
+        lookups: 0,
+        result: Some(0),
+        stack: None,
+        gaps: Vec::new(),
+        steps: Vec::new(),
+    }
+}
+
+/// A step between two times.
+pub(super) fn step(start_ns: u64, end_ns: u64, kind: StepKind) -> Step {
+    Step {
+        start_ns,
+        end_ns,
+        kind,
+    }
+}
+
+/// An OPEN.
+pub(super) fn task(sent: u16, claim: Option<u8>, ret: i32) -> StepKind {
+    StepKind::OpenTask(OpenTask {
+        sent,
+        delegated: Some(false),
+        claim,
+        replied_ns: None,
+        ret,
+    })
+}
+
+/// The end of an attempt.
+pub(super) fn open(fileid: Option<u64>, ret: i32) -> Open {
+    Open {
+        dentry: Pointer(1),
+        fileid,
+        ret,
+        flags: Some(0),
+        stack: None,
+        tasks: 1,
+        stateid_updates: 0,
+        opened: Some(true),
+        tried_cached: false,
+        cached_event: false,
+    }
+}
