@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::recording::{RecordArgs, RecordedArgs, ReplayArgs, ReportArgs};
+pub use self::recording::{DiffArgs, RecordArgs, RecordedArgs, ReplayArgs, ReportArgs};
 use self::values::{buffer_size, time, withheld};
 use crate::{kernel::layout::Source, trace::PathWord, transport::Transport};
 
@@ -33,6 +33,8 @@ pub enum Command {
     /// Report on a recording: renames, old files served, holders, latencies; for people, scripts and
     /// other programs
     Report(Box<ReportArgs>),
+    /// Compare two recordings of one scenario, open by open: what does my patch do?
+    Diff(Box<DiffArgs>),
     /// Say whether this kernel is affected, mount by mount, with evidence
     Check(Box<CheckArgs>),
     /// Show what this kernel offers, what would be attached and what is missing

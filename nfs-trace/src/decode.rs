@@ -23,6 +23,9 @@ pub enum DecodeError {
     /// A kind that this version does not know.
     #[error("record of unknown kind {0}")]
     UnknownKind(u8),
+    /// A name that no directory entry has: only a recording can hold it.
+    #[error("a name of {0} bytes is too long")]
+    LongName(u16),
 }
 
 /// Decodes one record. Bytes behind it are ignored: transports may pad.
@@ -48,6 +51,9 @@ pub fn decode(bytes: &[u8], lookup: LookupFlags) -> Result<Event, DecodeError> {
         RecordKind::AtomicOpen => Fact::AtomicOpen(open(take(payload, short)?.0)),
         RecordKind::Name => {
             let (name, rest) = take::<abi::Name, _>(payload, short)?;
+            if usize::from(name.len) > abi::NAME_MAX {
+                return Err(DecodeError::LongName(name.len));
+            }
             let text = rest.get(..usize::from(name.len)).ok_or_else(short)?;
             Fact::Name {
                 dentry: Pointer(name.dentry),

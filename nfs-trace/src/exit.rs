@@ -8,16 +8,20 @@ use std::{fmt, process::ExitCode};
 pub enum Exit {
     /// Done.
     Ok = 0,
-    /// Something failed.
+    /// Something failed; for `diff`: the recordings differ.
     Failure = 1,
     /// `check`: an NFSv4 mount here is affected.
     Affected = 2,
-    /// `check`: not enough was seen to say.
+    /// `check`, `diff`: not enough was seen to say.
     Inconclusive = 3,
     /// Wrong usage (EX_USAGE of sysexits.h).
     Usage = 64,
+    /// `diff`: a recording cannot be read (EX_NOINPUT).
+    NoInput = 66,
     /// This kernel or machine cannot (EX_UNAVAILABLE), with the remedy on stderr.
     Unavailable = 69,
+    /// `diff`: its output cannot be written (EX_IOERR).
+    Output = 74,
     /// `trace -- COMMAND`: the command cannot be run, as shells have it.
     CannotRun = 126,
     /// `trace -- COMMAND`: there is no such command, as shells have it.

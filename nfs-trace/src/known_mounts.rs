@@ -1,13 +1,19 @@
 //! The mounts that a trace knows, those that are no more among them. Pure.
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use crate::mounts::{Mount, covering};
+
+/// Mounts that are kept though they are gone, the last ones. Numbers of super blocks are used
+/// again, so there are few; a recording may hold any number.
+const GONE: usize = 1_000;
 
 /// Takes note of the mounts as they are now. One that is gone stays known until its super
 /// block's number is another's: what is shown of it may come later.
 pub fn remember(known: &mut Vec<Mount>, now: Vec<Mount>) {
-    known.retain(|old| now.iter().all(|mount| mount.dev != old.dev));
+    let devs: HashSet<u32> = now.iter().map(|mount| mount.dev).collect();
+    known.retain(|old| !devs.contains(&old.dev));
+    known.drain(..known.len().saturating_sub(GONE));
     known.extend(now);
 }
 
@@ -33,8 +39,8 @@ impl WantedMounts {
 
     /// Looks at the mounts as they are now.
     pub fn look(&mut self, now: &[Mount]) {
-        self.devs
-            .retain(|dev| now.iter().all(|mount| mount.dev != *dev));
+        let devs: HashSet<u32> = now.iter().map(|mount| mount.dev).collect();
+        self.devs.retain(|dev| !devs.contains(dev));
         let holders = self.paths.iter().filter_map(|path| covering(now, path));
         self.devs.extend(holders.map(|mount| mount.dev));
     }
@@ -63,6 +69,16 @@ mod tests {
         assert_eq!(known, [mount(53, "/a"), mount(54, "/b")]);
         remember(&mut known, vec![mount(53, "/c")]);
         assert_eq!(known, [mount(54, "/b"), mount(53, "/c")]);
+    }
+
+    #[test]
+    fn of_all_that_are_gone_the_last_are_known() {
+        let mut known = Vec::new();
+        for minor in 0..2_000 {
+            remember(&mut known, vec![mount(minor, "/a")]);
+        }
+        assert_eq!(known.len(), GONE + 1);
+        assert_eq!(known.last(), Some(&mount(1_999, "/a")));
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::{
     env,
     ffi::OsString,
     io,
-    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    os::{
+        fd::AsFd as _,
+        unix::process::{CommandExt as _, ExitStatusExt as _},
+    },
     process::ExitStatus,
 };
 
@@ -31,16 +34,19 @@ pub struct Launched {
 }
 
 impl Launched {
-    /// Starts and waits until it has stopped.
+    /// Starts and waits until it has stopped. What it prints on stdout goes there, or to stderr.
     ///
     /// # Errors
     /// If this program cannot start itself.
-    pub fn start(command: &[OsString]) -> anyhow::Result<Self> {
+    pub fn start(command: &[OsString], to_stderr: bool) -> anyhow::Result<Self> {
         let own = env::current_exe().context("failed to find this program's own file")?;
-        let child = Command::new(own)
-            .arg("__launch")
-            .arg("--")
-            .args(command)
+        let mut child = Command::new(own);
+        child.arg("__launch").arg("--").args(command);
+        if to_stderr {
+            let stderr = io::stderr().as_fd().try_clone_to_owned();
+            child.stdout(stderr.context("failed to share stderr")?);
+        }
+        let child = child
             .spawn()
             .context("failed to start a process for the command")?;
         let pid = child

@@ -21,6 +21,7 @@ pub mod completions;
 pub mod counts;
 pub mod decode;
 pub mod diagnostics;
+pub mod diff;
 pub mod event;
 pub mod exit;
 pub mod filter;

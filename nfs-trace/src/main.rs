@@ -11,7 +11,7 @@ use clap::{Parser as _, error::ErrorKind};
 use nfs_trace::{
     check::{self, selftest},
     cli::{Cli, Command},
-    completions,
+    completions, diff,
     exit::{Exit, status_of},
     launch, manual, probes, record, replay, report, run,
 };
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Check(args) => check::run::run(&args),
         Command::Probes(args) => probes::run(&args).map(ExitCode::from),
         Command::Completions(args) => completions::run(args.shell).map(ExitCode::from),

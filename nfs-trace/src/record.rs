@@ -2,6 +2,7 @@
 //! on the way; what replay could not ask the machine any more is asked here.
 
 use std::{
+    collections::HashSet,
     io::{self, Write as _},
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -18,13 +19,14 @@ use crate::{
     cli::{FilterArgs, LiveArgs, RecordArgs},
     live::Begin,
     mounts::Mount,
+    names::escape_path,
     notice::Notice,
     recording::{Filters, Header, Output, Parts, Remark, Resumption, Stack},
     render::{footer::losses, header::header},
     run,
     session::Session,
     sink::{Resumed, Sink, Surroundings},
-    summary::KernelCounts,
+    summary::{KernelCounts, Lost},
 };
 
 /// Stacks whose names were written: as many as the kernel keeps.
@@ -42,22 +44,32 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         rotate: args.rotate,
         max_files: args.max_files,
     };
+    output.check()?;
+    let to = output.clone();
     let begin: Begin<'_> = Box::new(|session, mounts| {
         let start = header(&session);
         let filters = (&args.live, &args.filter);
-        let recorder = Recorder::create(output, filters, session, mounts)?;
-        say(&format!("{start}, recording to {}", args.output.display()));
+        let recorder = Recorder::create(to, filters, session, mounts)?;
+        say(&format!(
+            "{start}, recording to {}",
+            escape_path(&args.output)
+        ));
         Ok(Box::new(recorder))
     });
-    run::live(&args.live, args.verbose, begin)
+    let takes_stdout = output.is_stdout();
+    run::live(&args.live, args.verbose, takes_stdout, begin)
 }
 
-/// Takes the records of a trace into a recording.
+/// Takes the records of a trace into a recording. One that cannot be written is over, and so is
+/// the trace; why is told at its end, with what was written until then.
 pub struct Recorder {
     parts: Parts,
+    /// Records that were to be written.
+    records: u64,
+    failed: Option<io::Error>,
     /// Super blocks that the mounts hold, and since the last flush those that they do not.
-    known: Vec<u32>,
-    unknown: Vec<u32>,
+    known: HashSet<u32>,
+    unknown: HashSet<u32>,
     /// Stacks that are in this part; none where stacks are not taken.
     stacks: Option<LruCache<u32, u32>>,
     counted: Instant,
@@ -92,13 +104,56 @@ impl Recorder {
     pub fn new(parts: Parts, stacks: bool) -> Self {
         let mut recorder = Self {
             parts,
-            known: Vec::new(),
-            unknown: Vec::new(),
+            records: 0,
+            failed: None,
+            known: HashSet::new(),
+            unknown: HashSet::new(),
             stacks: stacks.then(|| LruCache::new(STACKS)),
             counted: Instant::now(),
         };
         recorder.know_mounts();
         recorder
+    }
+
+    /// Does it, unless something failed before.
+    fn attempt(&mut self, write: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
+        if self.failed.is_none() {
+            self.failed = write(self).err();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, record: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
+        self.parts.make_room()?;
+        let dev = dev(record);
+        if dev != 0 && !self.known.contains(&dev) && !self.unknown.contains(&dev) {
+            self.ask_about(dev, around)?;
+        }
+        self.name_stack(record, around)?;
+        self.parts.record(record)
+    }
+
+    /// What it came to.
+    fn tell(&self, lost: Lost) {
+        let total = self.parts.total();
+        let mut line = format!("{} records, {} bytes", total.records, total.bytes);
+        if total.parts > 1 {
+            line += &format!(" in {} parts", total.parts - total.removed);
+        }
+        if total.removed > 0 {
+            line += &format!(", the {} parts before them were removed", total.removed);
+        }
+        say(&line);
+        let mut losses = losses(lost);
+        let unwritten = self.records.saturating_sub(total.records);
+        if unwritten > 0 {
+            losses.push(format!("{unwritten} records that could not be written"));
+        }
+        if losses.is_empty() {
+            say("nothing lost");
+        } else {
+            say(&format!("LOST: {}", losses.join(", ")));
+        }
     }
 
     fn know_mounts(&mut self) {
@@ -109,7 +164,7 @@ impl Recorder {
     /// Reads the mounts again because of a super block that none of them has: a mount that is
     /// new, or one of another mount namespace, which is asked about once a flush.
     fn ask_about(&mut self, dev: u32, around: &mut dyn Surroundings) -> io::Result<()> {
-        self.unknown.push(dev);
+        self.unknown.insert(dev);
         if let Some(mounts) = around.mounts()
             && *mounts != *self.parts.known_mounts()
         {
@@ -147,17 +202,12 @@ impl Recorder {
 
 impl Sink for Recorder {
     fn record(&mut self, bytes: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
-        self.parts.make_room()?;
-        let dev = dev(bytes);
-        if dev != 0 && !self.known.contains(&dev) && !self.unknown.contains(&dev) {
-            self.ask_about(dev, around)?;
-        }
-        self.name_stack(bytes, around)?;
-        self.parts.record(bytes)
+        self.records += 1;
+        self.attempt(|it| it.take(bytes, around))
     }
 
     fn interrupt(&mut self, counts: &KernelCounts, _: &mut dyn Surroundings) -> io::Result<()> {
-        self.parts.interruption(counts)
+        self.attempt(|it| it.parts.interruption(counts))
     }
 
     fn resume(&mut self, resumed: Resumed) -> io::Result<()> {
@@ -166,28 +216,35 @@ impl Sink for Recorder {
             unseen_ms,
             mounts,
         } = resumed;
-        self.parts.resumption(Resumption {
+        let resumption = Resumption {
             session,
             unseen_ms,
             mounts,
-        })?;
+        };
+        self.attempt(|it| it.parts.resumption(resumption))?;
+        // The functions may have other addresses now.
+        if let Some(stacks) = &mut self.stacks {
+            stacks.clear();
+        }
         self.know_mounts();
         Ok(())
     }
 
     fn learn_mounts(&mut self, now: Vec<Mount>) -> io::Result<()> {
-        self.parts.mounts(now)?;
+        self.attempt(|it| it.parts.mounts(now))?;
         self.know_mounts();
         Ok(())
     }
 
     fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {
-        self.parts.remark(&Remark::of(notice))?;
-        self.parts.flush()
+        self.attempt(|it| {
+            it.parts.remark(&Remark::of(notice))?;
+            it.parts.flush()
+        })
     }
 
     fn is_full(&self) -> bool {
-        false
+        self.failed.is_some()
     }
 
     fn wants_counts(&self) -> bool {
@@ -196,30 +253,29 @@ impl Sink for Recorder {
 
     fn counts(&mut self, counts: KernelCounts) -> io::Result<()> {
         self.counted = Instant::now();
-        self.parts.counts(counts)
+        self.attempt(|it| it.parts.counts(counts))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.unknown.clear();
-        self.parts.flush()
+        self.attempt(|it| it.parts.flush())
     }
 
-    fn finish(self: Box<Self>, kernel: KernelCounts, _: &mut dyn Surroundings) -> io::Result<()> {
+    fn finish(
+        mut self: Box<Self>,
+        kernel: KernelCounts,
+        _: &mut dyn Surroundings,
+    ) -> io::Result<()> {
         let lost = kernel.lost(0);
-        let total = self.parts.finish(kernel)?;
-        let mut line = format!("{} records, {} bytes", total.records, total.bytes);
-        if total.parts > 1 {
-            line += &format!(" in {} parts", total.parts - total.removed);
+        self.attempt(|it| it.parts.finish(kernel))?;
+        self.tell(lost);
+        match self.failed {
+            None => Ok(()),
+            Some(error) => {
+                let what = format!("`{}`: {error}", escape_path(self.parts.file()));
+                Err(io::Error::new(error.kind(), what))
+            }
         }
-        if total.removed > 0 {
-            line += &format!(", the {} parts before them were removed", total.removed);
-        }
-        say(&line);
-        match losses(lost) {
-            lost if lost.is_empty() => say("nothing lost"),
-            lost => say(&format!("LOST: {}", lost.join(", "))),
-        }
-        Ok(())
     }
 }
 

@@ -1,38 +1,32 @@
-//! A recording through the pipeline of a trace: for `nfs-trace replay`, and for whatever else
-//! makes something of recordings.
+//! `nfs-trace replay`: a recording through the pipeline of a trace. `report` and `diff` read by it
+//! too.
 
-mod chosen;
+mod source;
 
 use std::{
     fs::File,
     io::{self, Read},
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
 
 use anyhow::{Context as _, anyhow};
-use lru::LruCache;
 
-use self::chosen::{filter, wanted_mounts};
+pub use self::source::{Begin, Limits, Source, not_over, say_origin};
 use crate::{
-    cli::{RecordedArgs, ReplayArgs},
+    cli::{ReplayArgs, ShowArgs},
     diagnostics,
     exit::Exit,
-    filter::Filter,
     mounts::Mount,
     names::{escape, escape_path},
     pipeline::{Pipeline, Show},
-    recording::{Damage, Header, Item, Reader, Refusal, Resumption},
-    render::Render,
+    recording::{Damage, Header, Item, Reader, Refusal, Resumption, Stacks},
     run::is_broken_pipe,
     show,
     sink::{Resumed, Sink, Surroundings},
     summary::{KernelCounts, Unread},
 };
 
-/// Stacks that are kept: as many as the kernel keeps.
-const STACKS: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Damaged places that are told one by one.
 const PLACES_TOLD: u64 = 20;
 
@@ -41,15 +35,24 @@ const PLACES_TOLD: u64 = 20;
 /// # Errors
 /// With the exit status to use; see [`crate::exit`].
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let ReplayArgs {
-        recorded,
-        show,
-        verbose,
-    } = args;
-    exit(play(recorded, |filter, mounts| {
-        let render = show::renderer(show, *verbose)?;
-        Ok((show::show(show, filter, mounts), render))
-    }))
+    if let Some(output) = &args.show.output {
+        not_over(&args.recorded.files, output)?;
+    }
+    let ShowArgs {
+        count,
+        raw_pointers,
+        ..
+    } = args.show;
+    let limits = Limits {
+        count,
+        raw_pointers,
+        quiet: false,
+    };
+    let begin: Begin<'_> = Box::new(|header| {
+        say_origin(header);
+        show::renderer(&args.show, args.verbose)
+    });
+    exit(through((&args.recorded).into(), limits, begin))
 }
 
 /// The exit status of what was made of a recording.
@@ -65,37 +68,18 @@ pub fn exit(outcome: anyhow::Result<Unread>) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Replays. `begin` is called when the recording's filters and `--mount` are known, and says what
-/// to show, and how. Returns what could not be read.
+/// Reads a recording, and hands its rows to what `begin` makes. What is damaged is said on stderr.
+/// Returns what could not be read.
 ///
 /// # Errors
-/// If it cannot be read at all, or what it is shown with cannot be written.
-pub fn play(
-    args: &RecordedArgs,
-    begin: impl FnOnce(Filter, Vec<PathBuf>) -> anyhow::Result<(Show, Box<dyn Render>)>,
-) -> anyhow::Result<Unread> {
-    Replay::new(args, Box::new(begin)).run()
+/// If nothing, or from some place on nothing more, can be read, or rows cannot be written.
+pub fn through(source: Source<'_>, limits: Limits, begin: Begin<'_>) -> anyhow::Result<Unread> {
+    Replay::new(source, limits, begin).run()
 }
-
-/// The same a second time: what there was to say was said.
-///
-/// # Errors
-/// As [`play`].
-pub fn play_again(
-    args: &RecordedArgs,
-    begin: impl FnOnce(Filter, Vec<PathBuf>) -> anyhow::Result<(Show, Box<dyn Render>)>,
-) -> anyhow::Result<Unread> {
-    let mut replay = Replay::new(args, Box::new(begin));
-    replay.quiet = true;
-    replay.run()
-}
-
-/// See [`play`].
-type Begin<'a> =
-    Box<dyn FnOnce(Filter, Vec<PathBuf>) -> anyhow::Result<(Show, Box<dyn Render>)> + 'a>;
 
 struct Replay<'a> {
-    args: &'a RecordedArgs,
+    source: Source<'a>,
+    limits: Limits,
     begin: Option<Begin<'a>>,
     pipeline: Option<Box<Pipeline>>,
     around: Recorded,
@@ -111,18 +95,16 @@ struct Replay<'a> {
     unread: Unread,
     /// All the rows asked for were shown.
     full: bool,
-    /// Say nothing on stderr.
-    quiet: bool,
 }
 
 /// What was recorded of the machine.
 struct Recorded {
-    stacks: LruCache<u32, Vec<String>>,
+    stacks: Stacks,
 }
 
 impl Surroundings for Recorded {
     fn stack(&mut self, id: u32) -> Option<Vec<String>> {
-        self.stacks.get(&id).cloned()
+        self.stacks.get(id).map(<[_]>::to_vec)
     }
 
     /// They were learned when they changed.
@@ -132,13 +114,14 @@ impl Surroundings for Recorded {
 }
 
 impl<'a> Replay<'a> {
-    fn new(args: &'a RecordedArgs, begin: Begin<'a>) -> Self {
+    fn new(source: Source<'a>, limits: Limits, begin: Begin<'a>) -> Self {
         Self {
-            args,
+            source,
+            limits,
             begin: Some(begin),
             pipeline: None,
             around: Recorded {
-                stacks: LruCache::new(STACKS),
+                stacks: Stacks::new(),
             },
             part: None,
             read: 0,
@@ -148,14 +131,13 @@ impl<'a> Replay<'a> {
             counts: KernelCounts::default(),
             unread: Unread::default(),
             full: false,
-            quiet: false,
         }
     }
 
     /// Returns what could not be read.
     fn run(mut self) -> anyhow::Result<Unread> {
         let mut outcome = Ok(());
-        for path in &self.args.files {
+        for path in self.source.files {
             outcome = self.input(path);
             if outcome.is_err() || self.full {
                 break;
@@ -219,7 +201,7 @@ impl<'a> Replay<'a> {
             Item::Stack(stack) => {
                 // A recording may hold any words.
                 let frames = stack.frames.iter().map(|frame| escape(frame.as_bytes()));
-                self.around.stacks.put(stack.id, frames.collect());
+                self.around.stacks.learn(stack.id, frames.collect());
             }
             Item::End(footer) => {
                 let missing = footer.records.saturating_sub(self.read);
@@ -255,7 +237,7 @@ impl<'a> Replay<'a> {
             }
             Item::Resumption(resumption) => self.resume(*resumption)?,
             Item::Remark(remark) => {
-                let quiet = self.quiet;
+                let quiet = self.limits.quiet;
                 if let Some(pipeline) = &mut self.pipeline {
                     let session = pipeline.session().clone();
                     let notice = remark.notice(&session);
@@ -270,7 +252,7 @@ impl<'a> Replay<'a> {
     }
 
     fn say(&self, what: &str) {
-        if !self.quiet {
+        if !self.limits.quiet {
             diagnostics::say(&what);
         }
     }
@@ -350,7 +332,7 @@ impl<'a> Replay<'a> {
             unseen_ms,
             mounts,
         } = resumption;
-        let mounts = wanted_mounts(self.args, mounts);
+        let mounts = self.source.mounts(mounts);
         if let Some(pipeline) = &mut self.pipeline {
             pipeline.resume(Resumed {
                 session,
@@ -362,21 +344,32 @@ impl<'a> Replay<'a> {
     }
 
     fn first(&mut self, header: Header, name: &str) -> anyhow::Result<()> {
+        let Some(begin) = self.begin.take() else {
+            return Ok(());
+        };
+        let render = begin(&header)?;
         let Header {
             part,
-            architecture,
-            command_line,
             filters,
             session,
             ..
         } = header;
-        let by = format!("recorded on {architecture} by: {}", command_line.join(" "));
-        self.say(&escape(by.as_bytes()));
-        let mounts = wanted_mounts(self.args, filters.shown_mounts.clone());
-        let filter = filter(self.args, filters)
+        let mounts = self.source.mounts(filters.shown_mounts.clone());
+        let filter = self
+            .source
+            .filter(filters)
             .with_context(|| format!("failed to take the filters of `{name}`"))?;
-        let begin = self.begin.take().context("a recording begins twice")?;
-        let (show, render) = begin(filter, mounts)?;
+        let Limits {
+            count,
+            raw_pointers,
+            ..
+        } = self.limits;
+        let show = Show {
+            filter,
+            mounts,
+            count,
+            raw_pointers,
+        };
         let mut pipeline =
             Pipeline::start(session, show, render).context("failed to write to stdout")?;
         if part > 1 {

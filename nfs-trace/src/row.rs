@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// RPCs of one path; nothing where the probes in place do not count them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Rpcs {
     /// OPENs.
     pub open: Option<u32>,

@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     cli::{LiveArgs, TraceArgs},
     diagnostics,
-    exit::Exit,
+    exit::{Exit, ExitError},
     kernel::{Facts, preflight},
     launch::{Launched, shell_status},
     live::{Armed, Begin, Live},
@@ -42,10 +42,19 @@ const GATHER: Duration = Duration::from_millis(20);
 /// With the exit status to use; see [`crate::exit`].
 pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
     let filter = show::filter(&args.filter)?;
+    let output = args.record.as_deref().map(Output::single);
+    if let Some(output) = &output {
+        output.check()?;
+        if output.is_stdout() && args.show.output.is_none() {
+            let message = "--record -: stdout has the rows already (-o FILE puts them elsewhere)";
+            return Err(ExitError::usage(message).into());
+        }
+    }
+    let takes_stdout = output.as_ref().is_some_and(Output::is_stdout);
     let begin: Begin<'_> = Box::new(|session, mounts| {
-        let recorder = match &args.record {
-            Some(path) => Some(Recorder::create(
-                Output::single(path),
+        let recorder = match output {
+            Some(output) => Some(Recorder::create(
+                output,
                 (&args.live, &args.filter),
                 session.clone(),
                 mounts.clone(),
@@ -62,20 +71,26 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
             None => pipeline,
         })
     });
-    live(&args.live, args.verbose, begin)
+    live(&args.live, args.verbose, takes_stdout, begin)
 }
 
-/// Runs a trace whose records go to what `begin` makes.
+/// Runs a trace whose records go to what `begin` makes. If that takes stdout for itself, what the
+/// command prints there goes to stderr, as under `perf record -o -`.
 ///
 /// # Errors
 /// With the exit status to use; see [`crate::exit`].
-pub fn live(args: &LiveArgs, verbose: bool, begin: Begin<'_>) -> anyhow::Result<ExitCode> {
+pub fn live(
+    args: &LiveArgs,
+    verbose: bool,
+    takes_stdout: bool,
+    begin: Begin<'_>,
+) -> anyhow::Result<ExitCode> {
     diagnostics::init(verbose);
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("failed to start the runtime")?
-        .block_on(follow(args, begin));
+        .block_on(follow(args, takes_stdout, begin));
     match outcome {
         // Whoever read the rows has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Ok.into()),
@@ -99,6 +114,8 @@ struct Endings {
     /// Of `--duration`.
     deadline: Option<Instant>,
     command: Option<Launched>,
+    /// See [`live`].
+    takes_stdout: bool,
 }
 
 /// Why it ended.
@@ -110,12 +127,13 @@ enum Ending {
 }
 
 impl Endings {
-    fn new() -> anyhow::Result<Self> {
+    fn new(takes_stdout: bool) -> anyhow::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             deadline: None,
             command: None,
+            takes_stdout,
         })
     }
 
@@ -149,11 +167,11 @@ async fn ended(command: Option<&mut Launched>) -> anyhow::Result<ExitStatus> {
     }
 }
 
-async fn follow(args: &LiveArgs, begin: Begin<'_>) -> anyhow::Result<ExitCode> {
+async fn follow(args: &LiveArgs, takes_stdout: bool, begin: Begin<'_>) -> anyhow::Result<ExitCode> {
     // Listening begins before anything is looked at: no module goes unseen.
     let watch = ModuleWatch::new()?;
     let mounts = MountWatch::new()?;
-    let mut endings = Endings::new()?;
+    let mut endings = Endings::new(takes_stdout)?;
     let Some((armed, wanted)) = arm(args, &watch, &mut endings).await? else {
         if args.command.is_empty() {
             return Ok(Exit::Ok.into());
@@ -161,7 +179,31 @@ async fn follow(args: &LiveArgs, begin: Begin<'_>) -> anyhow::Result<ExitCode> {
         bail!("ended before the client's modules were loaded: the command was not run");
     };
     let mut live = Live::start(armed, wanted, begin)?;
+    let ending = match to_its_end(args, &mut live, &watch, &mounts, &mut endings).await {
+        // Nobody wants to know how it ended.
+        Err(error) if is_broken_pipe(&error) => return Err(error),
+        ending => ending,
+    };
+    let finished = match live.finish() {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        finished => finished,
+    };
+    // What failed first is told.
+    let ending = ending?;
+    finished?;
+    Ok(match ending {
+        Ending::Asked => Exit::Ok.into(),
+        Ending::Command(status) => ExitCode::from(shell_status(status)),
+    })
+}
 
+async fn to_its_end(
+    args: &LiveArgs,
+    live: &mut Live,
+    watch: &ModuleWatch,
+    mounts: &MountWatch,
+    endings: &mut Endings,
+) -> anyhow::Result<Ending> {
     sleep(Duration::from_nanos(ARMING_NS)).await;
     if let Some(path) = &args.ready_file {
         File::create(path)
@@ -171,10 +213,10 @@ async fn follow(args: &LiveArgs, begin: Begin<'_>) -> anyhow::Result<ExitCode> {
         command.resume()?;
     }
     endings.deadline = args.duration.map(|duration| Instant::now() + duration);
-    let ending = loop {
+    loop {
         let any = live.drain().context("failed to write")?;
         if live.is_full() {
-            break Ending::Asked;
+            return Ok(Ending::Asked);
         }
         if any {
             sleep(GATHER).await;
@@ -185,23 +227,15 @@ async fn follow(args: &LiveArgs, begin: Begin<'_>) -> anyhow::Result<ExitCode> {
                 changed?;
                 live.mounts_changed()?;
             }
-            ending = endings.next() => break ending?,
+            ending = endings.next() => return ending,
             module = watch.removal() => {
                 live.let_go(module?)?;
-                if let Some(ending) = back(args, &mut live, &watch, &mut endings).await? {
-                    break ending;
+                if let Some(ending) = back(args, live, watch, endings).await? {
+                    return Ok(ending);
                 }
             }
         }
-    };
-    match live.finish() {
-        Err(error) if is_broken_pipe(&error) => {}
-        finished => finished?,
     }
-    Ok(match ending {
-        Ending::Asked => Exit::Ok.into(),
-        Ending::Command(status) => ExitCode::from(shell_status(status)),
-    })
 }
 
 /// Attaches as soon as this machine can trace; with `--wait-module` the client's modules need
@@ -260,7 +294,7 @@ fn attach(
 ) -> anyhow::Result<(Armed, Wanted)> {
     let mut wanted = startup::wanted(args, waited)?;
     if endings.command.is_none() && !args.command.is_empty() {
-        endings.command = Some(Launched::start(&args.command)?);
+        endings.command = Some(Launched::start(&args.command, endings.takes_stdout)?);
     }
     wanted.filters.command = endings.command.as_ref().map(Launched::pid);
     let armed = Armed::new(args, facts, facts_took, &wanted)?;

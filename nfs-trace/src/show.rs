@@ -56,10 +56,10 @@ pub fn renderer(args: &ShowArgs, steps: bool) -> anyhow::Result<Box<dyn Render>>
     Ok(match args.format {
         Format::Json => Box::new(Json::new(out)),
         Format::Text => {
-            let (width, colour) = terminal(args.output.as_deref());
+            let terminal = args.output.is_none() && io::stdout().is_terminal();
             let style = Style {
-                width,
-                colour,
+                width: width().filter(|_| terminal),
+                colour: terminal && colour(),
                 steps,
                 zone: TimeZone::system(),
             };
@@ -83,14 +83,16 @@ pub fn output(path: Option<&Path>) -> anyhow::Result<BufWriter<Box<dyn Write>>> 
     Ok(BufWriter::with_capacity(1 << 16, file))
 }
 
-/// Columns of the terminal that the output goes to, if it does, and whether to use colour.
+/// Columns of the terminal, if stdout is one.
 #[must_use]
-pub fn terminal(output: Option<&Path>) -> (Option<usize>, bool) {
-    let terminal = output.is_none() && io::stdout().is_terminal();
-    let width = rustix::termios::tcgetwinsize(io::stdout())
-        .ok()
-        .filter(|_| terminal)
-        .map(|size| usize::from(size.ws_col));
-    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-    (width, colour)
+pub fn width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    // A serial line may not know.
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Whether a terminal may be coloured.
+#[must_use]
+pub fn colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
 }

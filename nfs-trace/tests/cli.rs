@@ -49,6 +49,8 @@ fn wrong_usage_is_64_and_says_what() {
         (&["record", "-o", "x", "--max-files", "3"], "--rotate"),
         (&["record", "-o", "x", "--max-files", "0"], "0"),
         (&["record", "-o", "x", "--format", "json"], "--format"),
+        (&["record", "-o", "-", "--rotate", "1M"], "--rotate"),
+        (&["trace", "--record", "-"], "-o FILE"),
         (&["replay"], "<FILE>"),
         (&["replay", "x", "--duration", "1s"], "--duration"),
         (&["completions", "dos"], "dos"),

@@ -16,6 +16,9 @@ use crate::{
 /// Their suite: depmod and pahole of this age suit all the lab's kernels.
 const SUITES: [&str; 2] = ["bookworm", "bookworm-security"];
 
+/// In every suite, by way of the link that a root folder has.
+const LOADER: &str = "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
+
 const LIBRARIES: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
 
 /// A program of a package: where it lies in it, and the name that it is called by.
@@ -52,23 +55,24 @@ impl DebianTool {
             {
                 apt::unpack(&deb, partial)?;
             }
-            let script = partial.join(self.name);
-            cache::write(&script, self.script(&dir))?;
-            fs::set_permissions(&script, fs::Permissions::from_mode(0o755))
-                .with_context(|| format!("make {} executable", script.display()))
+            write_script(&partial.join(self.name), &dir, self.file)
         })?;
         Ok(dir.join(self.name))
     }
+}
 
-    /// Its own loader and libraries: the host may have others, or too old ones.
-    fn script(&self, dir: &Path) -> String {
-        let at = |path: &str| dir.join(path).display().to_string();
-        let libraries = LIBRARIES.map(at).join(":");
-        format!(
-            "#!/bin/sh\nexec '{}' --argv0 {} --library-path '{libraries}' '{}' \"$@\"\n",
-            at("lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"),
-            self.name,
-            at(self.file),
-        )
-    }
+/// Writes a script that runs a program of packages that lie in `dir`, or will, with their loader
+/// and libraries: the host may have others, or too old ones.
+pub(crate) fn write_script(script: &Path, dir: &Path, program: &str) -> Result<()> {
+    let at = |path: &str| dir.join(path).display().to_string();
+    let libraries = LIBRARIES.map(at).join(":");
+    let name = script.file_name().unwrap_or_default().display();
+    let text = format!(
+        "#!/bin/sh\nexec '{}' --argv0 {name} --library-path '{libraries}' '{}' \"$@\"\n",
+        at(LOADER),
+        at(program),
+    );
+    cache::write(script, text)?;
+    fs::set_permissions(script, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("make {} executable", script.display()))
 }

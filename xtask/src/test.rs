@@ -104,13 +104,7 @@ fn guest(row: &Row, said: &mut String) -> Result<()> {
             let report = run::execute(&options, |outcome, verdict| {
                 said.push_str(&table::line(outcome, verdict));
             })?;
-            let failures = report.failures();
-            ensure!(
-                failures == 0,
-                "{failures} of {} outcomes failed",
-                report.outcomes.len()
-            );
-            Ok(())
+            report.ensure_all_passed()
         }
         Task::Checks(names) => {
             let [vers] = row.versions else {

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::protocol::ROWS_AT_MOST;
 
+/// Rows kept as odd.
+const ODD_AT_MOST: usize = 4;
+
 /// OPENs and LOOKUPs that were sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rpcs {
@@ -45,6 +48,9 @@ pub struct Trace {
     pub start: Value,
     /// The rows as they came, if there are not too many.
     pub rows: Vec<Value>,
+    /// The first rows of an open that failed, or whose path or evidence is not whole: what to
+    /// look at where there are too many rows and the sums are not as expected.
+    pub odd: Vec<Value>,
 }
 
 /// Sums up the lines of one run: `start`, `open`*, `end`.
@@ -89,6 +95,11 @@ impl Trace {
         self.row_rpcs.lookup += rpcs.lookup;
         self.stale_retries += number(&row, "stale_retries")?;
         self.incomplete += u64::from(row["complete"].as_bool() != Some(true));
+        let odd = row["complete"].as_bool() != Some(true)
+            || matches!(row["open_path"].as_str(), Some("failed" | "unknown"));
+        if odd && self.odd.len() < ODD_AT_MOST {
+            self.odd.push(row.clone());
+        }
         if self.rows.len() <= ROWS_AT_MOST {
             self.rows.push(row);
         }
@@ -197,14 +208,15 @@ mod tests {
     }
 
     #[test]
-    fn too_many_rows_are_left_out() {
+    fn too_many_rows_are_left_out_but_for_odd_ones() {
+        let incomplete = ROW.replace(r#""complete":true"#, r#""complete":false"#);
         let mut lines = vec![START];
-        lines.extend(std::iter::repeat_n(ROW, ROWS_AT_MOST + 1));
-        lines.push(END);
+        lines.extend(std::iter::repeat_n(ROW, ROWS_AT_MOST));
+        lines.extend([&incomplete, END]);
         let trace = summarise(&lines.join("\n")).unwrap();
         assert_eq!(
-            (trace.opens, trace.rows.len()),
-            (ROWS_AT_MOST as u64 + 1, 0)
+            (trace.opens, trace.rows.len(), trace.odd.len()),
+            (ROWS_AT_MOST as u64 + 1, 0, 1)
         );
     }
 }

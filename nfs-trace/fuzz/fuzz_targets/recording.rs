@@ -6,16 +6,18 @@
 use libfuzzer_sys::fuzz_target;
 use nfs_trace::recording::{
     Item, Reader,
-    frame::{Codec, Frame, LARGEST, Prologue},
+    frame::{Codec, Frame, Kind, LARGEST, Prologue},
 };
 use zerocopy::IntoBytes as _;
 
-/// Reads to the end, whatever comes.
-fn read(bytes: &[u8]) {
+/// Reads to the end, whatever comes. Returns whether it is a recording at all.
+fn read(bytes: &[u8]) -> bool {
     let mut reader = Reader::new(bytes);
+    let mut begun = false;
     let mut left_out = 0;
     while let Ok(Some(item)) = reader.read() {
         match item {
+            Item::Begin(_) => begun = true,
             Item::Records(records) | Item::Known(records) => {
                 for record in records {
                     assert!(record.len() <= LARGEST);
@@ -29,12 +31,25 @@ fn read(bytes: &[u8]) {
         }
     }
     assert!(left_out <= bytes.len() as u64);
+    begun
 }
 
-/// Blocks of what is given: kind, codec, number, records, two bytes for the length of the content,
-/// and two (times 64) for what it is to stand for.
+/// A header that is understood: nothing is read behind another.
+const HEADER: &[u8] = br#"{"recording":"a","part":1,"architecture":"x86_64","command_line":[],
+    "filters":{},"session":{"abi_version":1,"version":"0","kernel":"6.1","transport":"ring",
+    "layout":"btf","probes":{},"lookup_flags":{"open":256,"rcu":64,"reval":32},
+    "mounts":[],"clock_offset_ns":0,"armed_ns":0,
+    "startup_ms":{"facts":0,"attach":0,"verify":0}}}"#;
+
+/// Blocks of what is given: kind, codec, number (as far from the right one), records, two bytes for
+/// the length of the content, and two (times 64) for what it is to stand for.
 fn blocks(mut bytes: &[u8]) -> Vec<u8> {
     let mut file = Prologue::new().as_bytes().to_vec();
+    let len = HEADER.len() as u32;
+    let header = Frame::seal(Kind::Header as u8, Codec::Plain, 0, 0, len, HEADER);
+    file.extend_from_slice(header.as_bytes());
+    file.extend_from_slice(HEADER);
+    let mut next = 1_u32;
     while let Some(([kind, codec, number, records, l0, l1, p0, p1], rest)) =
         bytes.split_first_chunk()
     {
@@ -45,7 +60,8 @@ fn blocks(mut bytes: &[u8]) -> Vec<u8> {
             1 => (Codec::Lz4, u32::from(u16::from_le_bytes([*p0, *p1])) * 64),
             _ => (Codec::Plain, u32::from(*p0)),
         };
-        let (number, records) = (u32::from(*number), u32::from(*records));
+        let (number, records) = (next.wrapping_add(u32::from(*number)), u32::from(*records));
+        next = next.wrapping_add(1);
         let frame = Frame::seal(*kind, codec, number, records, plain, stored);
         file.extend_from_slice(frame.as_bytes());
         file.extend_from_slice(stored);
@@ -56,5 +72,6 @@ fn blocks(mut bytes: &[u8]) -> Vec<u8> {
 
 fuzz_target!(|bytes: &[u8]| {
     read(bytes);
-    read(&blocks(bytes));
+    let begun = read(&blocks(bytes));
+    assert!(begun, "the header is not understood");
 });

@@ -153,3 +153,61 @@ pub struct ReportArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub top: Option<u32>,
 }
+
+const DIFF_EXAMPLES: &str = "\
+EXAMPLES
+  nfs-trace record -o before.nfst -- ./scenario
+  nfs-trace record -o after.nfst -- ./scenario
+      the same on two kernels, or before and after a setting was changed
+  nfs-trace diff before.nfst after.nfst
+      the opens that changed, and one line that sums it up
+  nfs-trace diff before.nfst after.nfst --all
+      those that did not change, too
+  nfs-trace diff before.nfst after.nfst --open-path cached
+      only opens that are served from the client's own state before or
+      after
+  nfs-trace diff /var/tmp/opens-a /var/tmp/opens-b
+      rotated recordings, by the name given to `record`
+
+MARKS
+  |  changed: each part that differs has a *
+  ?  cannot be compared: not all of it was seen
+  <  only before        >  only after
+  The number says which open of its name, by its program, it is. A name
+  without a program in common is only before or only after.
+
+EXIT STATUS
+  0   no open differs, and nothing was missed
+  1   they differ
+  3   inconclusive: none that was seen differs, but not all was seen, or
+      there is nothing to compare
+  64  wrong usage
+  66  a recording cannot be read
+  74  the output cannot be written";
+
+/// `nfs-trace diff`
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_EXAMPLES)]
+pub struct DiffArgs {
+    /// The one recording; `-` for stdin. With parts, their name without the number
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// The other one, the same way
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
+    /// Only opens on this mount of the recordings (any path on it will do)
+    #[arg(long, value_name = "PATH")]
+    pub mount: Vec<PathBuf>,
+    /// Which opens.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Compare what the filters given to `record` leave out, too
+    #[arg(long)]
+    pub unfiltered: bool,
+    /// Show opens that did not change, too
+    #[arg(long)]
+    pub all: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}

@@ -47,6 +47,24 @@ fn a_record_cut_anywhere_is_an_error_not_a_panic() {
     }
 }
 
+/// A table of names is bounded by their number, so each must be.
+#[test]
+fn a_name_is_no_longer_than_the_kernel_has_them() {
+    for (len, fits) in [(255_u16, true), (256, false), (u16::MAX, false)] {
+        let mut bytes = header(RecordKind::Name as u8);
+        bytes.extend([0; 16]);
+        bytes.extend(len.to_ne_bytes());
+        bytes.resize(bytes.len() + 6 + usize::from(len), b'x');
+        let decoded = decode(&bytes, LookupFlags::BEFORE_6_15);
+        if fits {
+            let fact = decoded.expect("a name").fact;
+            assert!(matches!(fact, Fact::Name { name, .. } if name.len() == usize::from(len)));
+        } else {
+            assert_eq!(decoded.unwrap_err(), DecodeError::LongName(len));
+        }
+    }
+}
+
 #[test]
 fn unknown_kinds_are_errors() {
     for kind in (0..=255).filter(|&kind| RecordKind::from_u8(kind).is_none()) {

@@ -27,7 +27,9 @@ pub enum Kprobes {
     Pmu,
     /// Through kprobe_events of tracefs, before there was the PMU.
     Tracefs,
-    /// There are none, or tracefs is not mounted.
+    /// The same, and tracefs is not mounted or may not be looked into.
+    NoTracefs,
+    /// There are none.
     None,
 }
 
@@ -48,7 +50,8 @@ pub struct Facts {
     pub symbols: Symbols,
     /// LOOKUP_* numbers.
     pub lookup_flags: LookupFlags,
-    /// Names of [`PROBES`], and of [`nfs_trace_ebpf::probes::CACHED`], that are to be taken as not there.
+    /// Names of [`PROBES`], and of [`nfs_trace_ebpf::probes::CACHED`], that are to be taken as
+    /// not there.
     pub withheld: Vec<String>,
     /// Where those come from.
     pub lookup_flags_source: &'static str,
@@ -172,10 +175,13 @@ fn kprobes(tracefs: Option<&Path>) -> Kprobes {
         if Path::new("/sys/bus/event_source/devices/kprobe/type").exists() {
             return Kprobes::Pmu;
         }
-    } else if tracefs.is_some_and(|path| path.join("kprobe_events").exists()) {
-        return Kprobes::Tracefs;
+        return Kprobes::None;
     }
-    Kprobes::None
+    match tracefs {
+        Some(path) if path.join("kprobe_events").exists() => Kprobes::Tracefs,
+        Some(_) => Kprobes::None,
+        None => Kprobes::NoTracefs,
+    }
 }
 
 /// `6.1.0-56-amd64` -> (6, 1)

@@ -43,20 +43,18 @@ pub fn problems(facts: &Facts) -> Vec<Problem> {
             "boot without lockdown=confidentiality",
         );
     }
-    // Without privilege tracefs cannot be looked into.
-    if facts.kprobes == Kprobes::None && (privileged || facts.version() >= (4, 17)) {
-        if facts.version() < (4, 17) && facts.tracefs.is_none() {
-            problem(
-                "before Linux 4.17 kprobes are reached through tracefs, which is not mounted"
-                    .into(),
-                "run `mount -t debugfs debugfs /sys/kernel/debug`, which brings tracefs along",
-            );
-        } else {
-            problem(
-                "this kernel offers no kprobes".into(),
-                "use a kernel built with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
-            );
-        }
+    match facts.kprobes {
+        Kprobes::Pmu | Kprobes::Tracefs => {}
+        // It cannot be looked into.
+        Kprobes::NoTracefs if !privileged => {}
+        Kprobes::NoTracefs => problem(
+            "on this kernel kprobes are reached through tracefs, which is not mounted".into(),
+            "run `mount -t debugfs debugfs /sys/kernel/debug`, which brings tracefs along",
+        ),
+        Kprobes::None => problem(
+            "this kernel offers no kprobes".into(),
+            "use a kernel built with CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
+        ),
     }
     let missing: Vec<_> = PROBES
         .iter()
@@ -181,21 +179,17 @@ mod tests {
             what(&Facts { symbols, ..able() }),
             "this kernel has no function nfs4_run_open_task"
         );
-        let (release, kprobes) = ("4.14.67".into(), Kprobes::None);
         assert!(
             what(&Facts {
-                release,
-                kprobes,
+                kprobes: Kprobes::NoTracefs,
                 ..able()
             })
             .contains("tracefs, which is not mounted")
         );
         // Who may not look into tracefs is told of the privilege alone.
-        let (release, kprobes) = ("4.14.67".into(), Kprobes::None);
         assert!(
             what(&Facts {
-                release,
-                kprobes,
+                kprobes: Kprobes::NoTracefs,
                 capabilities: Some(0),
                 ..able()
             })

@@ -33,9 +33,10 @@ pub(super) const DESCRIPTION: &[&str] = &[
      version does not tell whether a machine is affected. nfs-trace watches the few kernel \
      functions that decide, and says for every open what vouched for the name and what for the \
      file.",
-    "Tracing needs Linux 5.8 or later, and root or CAP_BPF and CAP_PERFMON. What stands in the \
+    "Tracing needs Linux 4.4 or later, and root or CAP_BPF and CAP_PERFMON. What stands in the \
      way on this machine is told by `nfs-trace probes`. Probes and programs go with the process, \
-     however it ends.",
+     however it ends; before Linux 6.1, kill -9 leaves lines in tracefs' kprobe_events, switched \
+     off, which the next start removes.",
     "The client's modules can be unloaded and others loaded while trace runs: it says so on \
      stderr, lets go of them, and attaches again when they are back. Opens before that are not \
      seen. With --format json, lines of type `module` say it too.",
@@ -57,18 +58,35 @@ pub(super) const STATUSES: &[Entry<Exit>] = &[
         &["replay", "report"],
         "replay, report: the recording is damaged or has no end. What could be read was shown.",
     ),
+    Entry::new(Exit::Failure, &["diff"], "diff: the recordings differ."),
     Entry::new(Exit::Affected, &["check"], "check: affected."),
     Entry::new(
         Exit::Inconclusive,
         &["check"],
         "check: inconclusive. Not enough was seen, or something was missed.",
     ),
+    Entry::new(
+        Exit::Inconclusive,
+        &["diff"],
+        "diff: inconclusive. Nothing that was seen differs for certain, but something was missed, or \
+         there is nothing to compare.",
+    ),
     Entry::new(Exit::Usage, &[], "Wrong usage."),
+    Entry::new(
+        Exit::NoInput,
+        &["diff"],
+        "diff: a recording cannot be read.",
+    ),
     Entry::new(
         Exit::Unavailable,
         &["trace", "record", "probes"],
         "trace, record, probes: this kernel or machine cannot be traced. The reason and the remedy \
          are printed.",
+    ),
+    Entry::new(
+        Exit::Output,
+        &["diff"],
+        "diff: the output cannot be written.",
     ),
     Entry::new(
         Exit::CannotRun,
@@ -86,7 +104,7 @@ pub(super) const STATUSES: &[Entry<Exit>] = &[
 pub(super) const ENVIRONMENT: &[Entry<&str>] = &[
     Entry::new(
         "NO_COLOR",
-        &["trace", "replay", "report"],
+        &["trace", "replay", "report", "diff"],
         "If set and not empty, no colours are used on a terminal.",
     ),
     Entry::new(

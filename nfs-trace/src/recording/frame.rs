@@ -178,17 +178,30 @@ impl Frame {
         (frame.marker == MARKER && frame.frame_crc.get() == crc).then_some(frame)
     }
 
+    /// Whether these are the bytes that it was made for.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn check(&self, stored: &[u8]) -> Result<(), &'static str> {
+        if crc32fast::hash(stored) == self.content_crc.get() {
+            Ok(())
+        } else {
+            Err("its checksum is wrong")
+        }
+    }
+
     /// Puts into `content` what its bytes stand for.
     ///
     /// # Errors
     /// If they are not what the frame says.
-    pub fn content(&self, stored: &[u8], content: &mut Vec<u8>) -> Result<(), &'static str> {
-        if crc32fast::hash(stored) != self.content_crc.get() {
-            return Err("its checksum is wrong");
-        }
+    pub fn unpack(&self, stored: &[u8], content: &mut Vec<u8>) -> Result<(), &'static str> {
         let plain = self.plain.get() as usize;
         content.clear();
         if self.codec == Codec::Lz4 as u8 {
+            // Before there is room made for it: a byte of LZ4 stands for 255 at most.
+            if plain > stored.len().saturating_mul(255) {
+                return Err("it cannot unpack to what it claims");
+            }
             content.resize(plain, 0);
             match decompress_into(stored, content) {
                 Ok(len) if len == plain => Ok(()),

@@ -8,8 +8,10 @@
 
 pub mod frame;
 mod item;
+mod known;
 mod parts;
 mod reader;
+mod stacks;
 mod writer;
 
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ pub use self::{
     item::{Damage, Item, Records, Refusal},
     parts::{LEAST_PART, Output, Parts, Total, part_name},
     reader::Reader,
+    stacks::Stacks,
     writer::Writer,
 };
 use crate::{
@@ -64,6 +67,29 @@ pub struct Filters {
     pub comm: Vec<String>,
     /// The same: open paths.
     pub open_path: Vec<String>,
+}
+
+impl Filters {
+    /// Whether somebody may have typed them. A million globs, or one with a million braces in
+    /// each other, would take a reader down.
+    fn are_possible(&self) -> bool {
+        const MANY: usize = 1_000;
+        const LONG: usize = 4_096;
+        let Self {
+            mount,
+            pid: _,
+            command: _,
+            shown_mounts,
+            path,
+            comm,
+            open_path,
+        } = self;
+        let texts = [mount, path, comm, open_path];
+        texts
+            .iter()
+            .all(|all| all.len() <= MANY && all.iter().all(|one| one.len() <= LONG))
+            && shown_mounts.len() <= MANY
+    }
 }
 
 /// The client's modules are back and traced; see [`crate::sink::Resumed`].

@@ -5,19 +5,15 @@ use std::{
     collections::VecDeque,
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{self, BufWriter, IsTerminal as _, Write},
-    num::NonZeroUsize,
-    os::unix::fs::OpenOptionsExt as _,
+    io::{self, IsTerminal as _},
+    os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, ensure};
-use lru::LruCache;
-use nfs_trace_ebpf::abi::{Comm, Name, RecordHeader, RecordKind};
-use zerocopy::FromBytes as _;
+use anyhow::{Context as _, anyhow, ensure};
 
-use super::{Header, Remark, Resumption, Stack, Writer};
-use crate::{exit::ExitError, mounts::Mount, summary::KernelCounts};
+use super::{Header, Remark, Resumption, Stack, Writer, known::Known};
+use crate::{exit::ExitError, mounts::Mount, names::escape_path, summary::KernelCounts};
 
 /// Files to write, and how large they may get together.
 #[derive(Debug, Clone)]
@@ -40,27 +36,52 @@ impl Output {
             max_files: None,
         }
     }
+
+    /// Whether it goes to stdout, which nothing else may write to then.
+    #[must_use]
+    pub fn is_stdout(&self) -> bool {
+        self.path.as_os_str() == "-"
+    }
+
+    /// Sees, before a trace is begun for it, whether it can be made.
+    ///
+    /// # Errors
+    /// If something is in its place, or it is not for this stdout.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if !self.is_stdout() {
+            return match self.rotate {
+                Some(_) => refuse_earlier_parts(&self.path),
+                None if self.path.symlink_metadata().is_ok() => Err(exists(&self.path)),
+                None => Ok(()),
+            };
+        }
+        if self.rotate.is_some() {
+            let message = "--rotate makes files: `-o NAME`, not `-o -`";
+            return Err(ExitError::usage(message).into());
+        }
+        if io::stdout().is_terminal() {
+            let message = "a recording is not for a terminal: `-o FILE`, or `-o - | COMMAND`";
+            return Err(ExitError::usage(message).into());
+        }
+        Ok(())
+    }
 }
 
 /// Least for [`Output::rotate`], so that more than the names fit.
 pub const LEAST_PART: u64 = 1 << 20;
 /// Left free at the end of a part, for a block that packs badly and the footer.
 const MARGIN: u64 = 300 << 10;
-/// Names and threads that the next part begins with: as many as the programs remember.
-const NAMES: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
-const THREADS: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
-/// Longest chain of parents that the programs follow.
-const MAX_DEPTH: usize = 32;
 
 /// A recording in the making.
 pub struct Parts {
     output: Output,
-    writer: Writer<BufWriter<Box<dyn Write>>>,
+    writer: Writer<File>,
     header: Header,
     counts: KernelCounts,
     known: Known,
-    /// Files there are, oldest first.
+    /// Files there are, oldest first; the last is being written.
     files: VecDeque<PathBuf>,
+    /// Records of the files before, and bytes of those of them that are left.
     records: u64,
     bytes: u64,
     removed: u32,
@@ -69,7 +90,7 @@ pub struct Parts {
 /// What a whole recording came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
-    /// Records, those in removed parts too.
+    /// Records that were written, those in removed parts too.
     pub records: u64,
     /// Bytes of the parts that are left.
     pub bytes: u64,
@@ -86,20 +107,17 @@ impl Parts {
     /// If it is there already, or cannot be written.
     pub fn create(output: Output, header: Header) -> anyhow::Result<Self> {
         let path = match output.rotate {
-            Some(_) => {
-                refuse_earlier_parts(&output.path)?;
-                part_name(&output.path, 1)
-            }
+            Some(_) => part_name(&output.path, 1),
             None => output.path.clone(),
         };
-        let file: Box<dyn Write> = if path.as_os_str() == "-" {
-            ensure_no_terminal()?;
-            Box::new(io::stdout())
+        let writer = if output.is_stdout() {
+            let out = io::stdout().as_fd().try_clone_to_owned();
+            // Without the buffer for lines that the library's has.
+            out.and_then(|out| Writer::new(File::from(out), &header))
+                .context("failed to write to stdout")?
         } else {
-            Box::new(create(&path).with_context(|| failed_to_create(&path))?)
+            begin(&path, &header)?
         };
-        let writer = Writer::new(BufWriter::new(file), &header)
-            .with_context(|| format!("failed to write to `{}`", path.display()))?;
         Ok(Self {
             output,
             writer,
@@ -143,7 +161,7 @@ impl Parts {
     /// # Errors
     /// If it cannot be written.
     pub fn interruption(&mut self, counts: &KernelCounts) -> io::Result<()> {
-        self.known.names.clear();
+        self.known.forget();
         self.writer.interruption(counts)
     }
 
@@ -218,35 +236,52 @@ impl Parts {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn finish(self, counts: KernelCounts) -> io::Result<Total> {
-        let records = self.records + self.writer.records();
-        let last = self.writer.finish(counts, false)?;
-        Ok(Total {
-            records,
-            bytes: self.bytes + last,
+    pub fn finish(&mut self, counts: KernelCounts) -> io::Result<()> {
+        self.writer.finish(counts, false)
+    }
+
+    /// What it came to, up to here.
+    #[must_use]
+    pub fn total(&self) -> Total {
+        Total {
+            records: self.records + self.writer.records(),
+            bytes: self.bytes + self.writer.bytes(),
             parts: self.header.part,
             removed: self.removed,
-        })
+        }
+    }
+
+    /// The file that is being written.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        self.files
+            .back()
+            .map_or(&self.output.path, PathBuf::as_path)
     }
 
     fn rotate(&mut self, size: u64) -> io::Result<()> {
         self.writer.flush()?;
         let path = part_name(&self.output.path, self.header.part + 1);
-        let file: Box<dyn Write> = Box::new(create(&path).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("{}: {error}", failed_to_create(&path)),
-            )
-        })?);
-        self.header.part += 1;
-        let next = Writer::new(BufWriter::new(file), &self.header)?;
-        let last = std::mem::replace(&mut self.writer, next);
-        self.records += last.records();
-        let bytes = last.finish(self.counts.clone(), true)?;
-        self.bytes += bytes;
-        self.writer
-            .known(self.known.records(size / 4).into_iter())?;
+        let header = Header {
+            part: self.header.part + 1,
+            ..self.header.clone()
+        };
+        let next = begin(&path, &header).map_err(|error| io::Error::other(format!("{error:#}")))?;
+        if let Err(error) = self.writer.finish(self.counts.clone(), true) {
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        self.records += self.writer.records();
+        self.bytes += self.writer.bytes();
+        self.writer = next;
+        self.header = header;
         self.files.push_back(path);
+        // Before more is written: there is never more than was asked for.
+        self.remove_oldest()?;
+        self.writer.known(self.known.records(size / 4).into_iter())
+    }
+
+    fn remove_oldest(&mut self) -> io::Result<()> {
         while let Some(most) = self.output.max_files
             && self.files.len() > most as usize
             && let Some(oldest) = self.files.pop_front()
@@ -254,7 +289,10 @@ impl Parts {
             // Somebody may have been faster.
             let size = fs::metadata(&oldest).map_or(0, |file| file.len());
             match fs::remove_file(&oldest) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let what = format!("failed to remove `{}`: {error}", escape_path(&oldest));
+                    return Err(io::Error::new(error.kind(), what));
+                }
                 _ => self.bytes = self.bytes.saturating_sub(size),
             }
             self.removed += 1;
@@ -271,6 +309,21 @@ pub fn part_name(path: &Path, part: u32) -> PathBuf {
     name.into()
 }
 
+/// Creates a file and writes how it begins; one that cannot begin is not left behind.
+fn begin(path: &Path, header: &Header) -> anyhow::Result<Writer<File>> {
+    let name = escape_path(path);
+    let file = match create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(exists(path));
+        }
+        file => file.with_context(|| format!("failed to create the recording `{name}`"))?,
+    };
+    Writer::new(file, header).map_err(|error| {
+        let _ = fs::remove_file(path);
+        anyhow::Error::from(error).context(format!("failed to write to `{name}`"))
+    })
+}
+
 /// For the owner alone, never over a file or through a link that is there.
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new()
@@ -280,8 +333,11 @@ fn create(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn failed_to_create(path: &Path) -> String {
-    format!("failed to create the recording `{}`", path.display())
+fn exists(path: &Path) -> anyhow::Error {
+    anyhow!(
+        "`{}` exists, and is not written over: choose another name, or remove it",
+        escape_path(path)
+    )
 }
 
 /// They would look like parts of this recording, and stand in the way of it later.
@@ -291,10 +347,10 @@ fn refuse_earlier_parts(path: &Path) -> anyhow::Result<()> {
         _ => Path::new("."),
     };
     let entries = fs::read_dir(folder)
-        .with_context(|| format!("failed to read the folder `{}`", folder.display()))?;
+        .with_context(|| format!("failed to read the folder `{}`", escape_path(folder)))?;
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     for entry in entries {
-        let entry = entry.with_context(|| format!("failed to read `{}`", folder.display()))?;
+        let entry = entry.with_context(|| format!("failed to read `{}`", escape_path(folder)))?;
         let found = entry.file_name();
         let is_part = found
             .as_encoded_bytes()
@@ -303,87 +359,9 @@ fn refuse_earlier_parts(path: &Path) -> anyhow::Result<()> {
             .is_some_and(|digits| digits.len() >= 6 && digits.iter().all(u8::is_ascii_digit));
         ensure!(
             !is_part,
-            "`{}` is there already, a part of another recording: choose another name, or remove it",
-            entry.path().display()
+            "`{}` exists, a part of another recording: choose another name, or remove it",
+            escape_path(&entry.path())
         );
     }
     Ok(())
-}
-
-fn ensure_no_terminal() -> anyhow::Result<()> {
-    if io::stdout().is_terminal() {
-        let message = "a recording is not for a terminal: `-o FILE`, or `-o - | COMMAND`";
-        return Err(ExitError::usage(message).into());
-    }
-    Ok(())
-}
-
-/// The records of names that the programs have sent and will not send again.
-struct Known {
-    names: LruCache<u64, Box<[u8]>>,
-    comms: LruCache<u32, Box<[u8]>>,
-}
-
-impl Known {
-    fn new() -> Self {
-        Self {
-            names: LruCache::new(NAMES),
-            comms: LruCache::new(THREADS),
-        }
-    }
-
-    fn learn(&mut self, record: &[u8]) {
-        let Ok((header, payload)) = RecordHeader::read_from_prefix(record) else {
-            return;
-        };
-        match RecordKind::from_u8(header.kind) {
-            Some(RecordKind::Name) => {
-                if let Ok((name, _)) = Name::read_from_prefix(payload) {
-                    self.names.put(name.dentry, record.into());
-                    self.keep_above(name.parent);
-                }
-            }
-            Some(RecordKind::Comm) if Comm::read_from_prefix(payload).is_ok() => {
-                self.comms.put(header.tid, record.into());
-            }
-            _ => {}
-        }
-    }
-
-    /// What is above a new name is as new.
-    fn keep_above(&mut self, mut dentry: u64) {
-        for _ in 0..MAX_DEPTH {
-            let Some(record) = self.names.get(&dentry) else {
-                return;
-            };
-            let payload = &record[size_of::<RecordHeader>()..];
-            match Name::read_from_prefix(payload) {
-                Ok((name, _)) if name.parent != dentry => dentry = name.parent,
-                _ => return,
-            }
-        }
-    }
-
-    /// The newest of them in about so many bytes, the older ones first.
-    fn records(&self, most: u64) -> Vec<&[u8]> {
-        let mut records = newest(self.comms.iter().map(|(_, record)| &**record), most / 4);
-        records.extend(newest(
-            self.names.iter().map(|(_, record)| &**record),
-            most / 4 * 3,
-        ));
-        records
-    }
-}
-
-/// As many of the first as there is room for, in the opposite order.
-fn newest<'a>(all: impl Iterator<Item = &'a [u8]>, most: u64) -> Vec<&'a [u8]> {
-    let mut bytes = 0;
-    let mut records: Vec<&[u8]> = all
-        .take_while(|record| {
-            bytes += record.len() as u64;
-            bytes <= most
-        })
-        .collect();
-    records.reverse();
-    records
 }

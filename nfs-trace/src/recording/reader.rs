@@ -133,6 +133,9 @@ impl<R: Read> Reader<R> {
         if header.session.abi_version != ABI_VERSION {
             return Err(Refusal::Abi(header.session.abi_version));
         }
+        if !header.filters.are_possible() {
+            return Err(Refusal::Header("no command line has such filters".into()));
+        }
         self.place = Place::Inside;
         Ok(Item::Begin(Box::new(header)))
     }
@@ -206,7 +209,10 @@ impl<R: Read> Reader<R> {
             return damage(there as u64, records, CUT.into());
         }
         let bytes = &self.buffer[self.next + FRAME..self.next + FRAME + stored];
-        let content = frame.content(bytes, &mut self.content);
+        let content = frame.check(bytes).and_then(|()| match kind {
+            Some(_) => frame.unpack(bytes, &mut self.content),
+            None => Ok(()),
+        });
         self.skip(FRAME + stored);
         let whole = (FRAME + stored) as u64;
         match (content, kind) {

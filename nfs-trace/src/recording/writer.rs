@@ -7,19 +7,21 @@ use zerocopy::IntoBytes as _;
 
 use super::{
     Footer, Header, Remark, Resumption, Stack,
-    frame::{Codec, FRAME, Frame, Kind, LARGEST, PROLOGUE, Prologue, pack},
+    frame::{Codec, Frame, Kind, LARGEST, PROLOGUE, Prologue, pack},
 };
 use crate::{mounts::Mount, summary::KernelCounts};
 
 /// Bytes of records in a block, about: more pack hardly better, and a damaged block is lost whole.
 const BLOCK: usize = 1 << 18;
 
-/// See the module.
+/// See the module. Each block is one write, so `out` needs no buffer.
 pub struct Writer<W> {
     out: W,
     block: Vec<u8>,
     in_block: u32,
     room: Vec<u8>,
+    /// A block with its frame, as it is written.
+    framed: Vec<u8>,
     number: u32,
     records: u64,
     bytes: u64,
@@ -37,6 +39,7 @@ impl<W: Write> Writer<W> {
             block: Vec::with_capacity(BLOCK + 512),
             in_block: 0,
             room: Vec::new(),
+            framed: Vec::new(),
             number: 0,
             records: 0,
             bytes: PROLOGUE as u64,
@@ -138,10 +141,10 @@ impl<W: Write> Writer<W> {
         self.out.flush()
     }
 
-    /// Records so far.
+    /// Records in the blocks that were written.
     #[must_use]
     pub fn records(&self) -> u64 {
-        self.records + u64::from(self.in_block)
+        self.records
     }
 
     /// Bytes written so far.
@@ -150,11 +153,11 @@ impl<W: Write> Writer<W> {
         self.bytes
     }
 
-    /// Ends the file; returns its size in bytes.
+    /// Ends the file: nothing may follow.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn finish(mut self, counts: KernelCounts, continues: bool) -> io::Result<u64> {
+    pub fn finish(&mut self, counts: KernelCounts, continues: bool) -> io::Result<()> {
         self.end_block()?;
         let footer = Footer {
             records: self.records,
@@ -162,8 +165,7 @@ impl<W: Write> Writer<W> {
             counts,
         };
         self.json(Kind::Footer, &footer)?;
-        self.out.flush()?;
-        Ok(self.bytes)
+        self.out.flush()
     }
 
     fn end_block(&mut self) -> io::Result<()> {
@@ -199,10 +201,13 @@ impl<W: Write> Writer<W> {
         };
         let len = u32::try_from(plain.len()).map_err(io::Error::other)?;
         let frame = Frame::seal(kind as u8, codec, self.number, records, len, stored);
-        self.out.write_all(frame.as_bytes())?;
-        self.out.write_all(stored)?;
+        self.framed.clear();
+        self.framed.extend_from_slice(frame.as_bytes());
+        self.framed.extend_from_slice(stored);
+        // In one piece: where this ends suddenly, the file hardly ever ends inside a block.
+        self.out.write_all(&self.framed)?;
         self.number = self.number.wrapping_add(1);
-        self.bytes += (FRAME + stored.len()) as u64;
+        self.bytes += self.framed.len() as u64;
         Ok(())
     }
 }

@@ -59,7 +59,10 @@ pub(crate) fn footer(summary: &Summary) -> Vec<String> {
     }
     lines.extend(end.reloads.map(reloads_line));
     let lost = end.lost;
-    let unread = end.unread.map(unread_lines).unwrap_or_default();
+    let unread: Vec<String> = unread_words(end.unread.unwrap_or_default())
+        .iter()
+        .map(|words| format!("  {words}"))
+        .collect();
     if lost.is_nothing() && end.incomplete == 0 && unread.is_empty() {
         lines.push("  nothing lost, every path complete".into());
         return lines;
@@ -112,30 +115,32 @@ pub fn losses(lost: Lost) -> Vec<String> {
     .collect()
 }
 
-fn unread_lines(unread: Unread) -> Vec<String> {
-    let mut lines = Vec::new();
+/// What could not be read of a recording, in words; nothing if all was.
+#[must_use]
+pub fn unread_words(unread: Unread) -> Vec<String> {
+    let mut words = Vec::new();
     if unread.places > 0 {
-        lines.push(format!(
-            "  DAMAGED: {}, {} left out, {} known to be missing",
+        words.push(format!(
+            "DAMAGED: {}, {} left out, {} known to be missing",
             count(unread.places, "place", "places"),
             count(unread.bytes, "byte", "bytes"),
             count(unread.records, "record is", "records are"),
         ));
     }
     if unread.no_end {
-        lines.push(
-            "  the recording has no end: it is still being written, or was cut short; what was \
-             lost last is not known"
+        words.push(
+            "the recording has no end: it is still being written, or was cut short; what was lost \
+             last is not known"
                 .into(),
         );
     }
     if unread.earlier_parts {
-        lines.push("  earlier parts of the recording were not given".into());
+        words.push("earlier parts of the recording were not given".into());
     }
     if unread.later_parts {
-        lines.push("  later parts of the recording were not given".into());
+        words.push("later parts of the recording were not given".into());
     }
-    lines
+    words
 }
 
 fn reloads_line(reloads: Reloads) -> String {

@@ -42,7 +42,7 @@ struct Start<'a> {
 }
 
 /// As always, but with DEL and the C1 controls escaped too: a terminal may obey them.
-struct Shown;
+pub(crate) struct Shown;
 
 impl Formatter for Shown {
     fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>

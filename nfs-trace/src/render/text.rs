@@ -23,8 +23,13 @@ const FIXED: usize = 12 + 7 + 10 + 10 + 11 + 6 + 8 + 7;
 /// Width without a terminal, and the least.
 const WIDTH: usize = 100;
 
+/// For what is the bug.
 pub(crate) const RED: &str = "\x1b[1;31m";
+/// For what stands out.
+pub(crate) const BOLD: &str = "\x1b[1m";
+/// For what matters less.
 pub(crate) const DIM: &str = "\x1b[2m";
+/// Ends the others.
 pub(crate) const PLAIN: &str = "\x1b[0m";
 
 /// How the text is to look.

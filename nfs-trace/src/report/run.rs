@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     fs,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
     rc::Rc,
 };
@@ -22,9 +22,8 @@ use crate::{
     mounts::Mount,
     names::escape_path,
     notice::{Notice, What},
-    pipeline::Show,
     render::{Render, footer::footer, header::header, json::write_line},
-    replay,
+    replay::{Begin, Limits, exit, not_over, say_origin, through},
     row::Row,
     session::Session,
     show,
@@ -40,7 +39,7 @@ const TOP: (usize, usize) = (10, 1_000);
 /// # Errors
 /// With the exit status to use; see [`crate::exit`].
 pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
-    replay::exit(report(args))
+    exit(report(args))
 }
 
 /// Everything that one pass over the recording collects.
@@ -58,18 +57,18 @@ fn report(args: &ReportArgs) -> anyhow::Result<Unread> {
     if args.csv {
         can_be_read_twice(args)?;
     }
+    if let Some(output) = &args.output {
+        not_over(&args.recorded.files, output)?;
+    }
     // Whether it can be written is known before a long recording is read.
     let out = show::output(args.output.as_deref())?;
     let collected = Rc::new(RefCell::new(Collected::default()));
     let collector = Collector(Rc::clone(&collected));
-    let outcome = replay::play(&args.recorded, |filter, mounts| {
-        let show = Show {
-            filter,
-            mounts,
-            ..Show::default()
-        };
-        Ok((show, Box::new(collector)))
+    let begin: Begin<'_> = Box::new(|header| {
+        say_origin(header);
+        Ok(Box::new(collector))
     });
+    let outcome = through((&args.recorded).into(), Limits::default(), begin);
     let mut collected = collected.borrow_mut();
     let Some(summary) = collected.summary.take() else {
         return outcome;
@@ -99,10 +98,10 @@ fn write(
         }
         Some(Format::Text) | None => {
             let report = analysis.borrow_mut().report(summary, top(TOP.0));
-            let (width, colour) = show::terminal(args.output.as_deref());
+            let terminal = args.output.is_none() && io::stdout().is_terminal();
             let style = Style {
-                width,
-                colour,
+                width: show::width().filter(|_| terminal),
+                colour: terminal && show::colour(),
                 zone: TimeZone::system(),
             };
             writeln!(io::stderr(), "{}", collected.header)?;
@@ -123,14 +122,12 @@ fn csv(
     analysis: &Rc<RefCell<Analysis>>,
 ) -> anyhow::Result<()> {
     analysis.borrow_mut().first_epoch();
-    replay::play_again(&args.recorded, |filter, mounts| {
-        let show = Show {
-            filter,
-            mounts,
-            ..Show::default()
-        };
-        Ok((show, Box::new(Csv::new(out, Rc::clone(analysis)))))
-    })?;
+    let begin: Begin<'_> = Box::new(|_| Ok(Box::new(Csv::new(out, Rc::clone(analysis)))));
+    let limits = Limits {
+        quiet: true,
+        ..Limits::default()
+    };
+    through((&args.recorded).into(), limits, begin)?;
     Ok(())
 }
 

@@ -70,6 +70,16 @@ fn what_cannot_be_read_is_refused_in_one_line() {
             &["header is damaged"],
         ),
         (
+            "a million globs",
+            begin(|_, it| it["filters"]["path"] = json!(vec!["a"; 1_000_000])),
+            &["header is damaged", "filters"],
+        ),
+        (
+            "a glob of a million braces",
+            begin(|_, it| it["filters"]["path"] = json!(["{".repeat(1_000_000)])),
+            &["header is damaged", "filters"],
+        ),
+        (
             "filters that are not understood",
             begin(|_, it| it["filters"]["open_path"] = json!(["side\u{1b}ways"])),
             &["side\\x1bways"],
@@ -99,9 +109,13 @@ fn a_newer_minor_version_is_read_and_what_it_brings_is_skipped() {
         header["session"]["moon"] = json!({"phase": 3});
     });
     bytes.extend(block(200, Codec::Plain, 1, 0, 4, b"what"));
-    bytes.extend(json_block(Kind::Mounts, 2, &json!([])));
+    let mut packed = Frame::seal(201, Codec::Lz4, 2, 0, 1 << 24, b"packed somehow");
+    packed.codec = 9;
+    packed.frame_crc = crc32fast::hash(&packed.as_bytes()[..28]).into();
+    bytes.extend([packed.as_bytes(), b"packed somehow"].concat());
+    bytes.extend(json_block(Kind::Mounts, 3, &json!([])));
     let footer = json!({"records": 0, "counts": {"records": 0, "stars": 5}, "new": true});
-    bytes.extend(json_block(Kind::Footer, 3, &footer));
+    bytes.extend(json_block(Kind::Footer, 4, &footer));
     let output = replay_bytes(&bytes, &["--format", "json"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(end(&output).get("unread").is_none());
@@ -134,6 +148,10 @@ fn a_block_that_lies_is_left_out() {
         ),
         (
             "unpacks to less than it says",
+            block(records, Codec::Lz4, 1, 1, 200, b"\x10a"),
+        ),
+        (
+            "claims more than can be",
             block(records, Codec::Lz4, 1, 1, 1 << 24, b"\x10a"),
         ),
         (

@@ -2,6 +2,7 @@
 //! and no file makes the program panic, hang or grow.
 
 mod damaged;
+mod diff;
 #[path = "../../examples/generate.rs"]
 mod generate;
 mod hostile;

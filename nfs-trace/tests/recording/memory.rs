@@ -7,8 +7,11 @@ use std::{
     thread,
 };
 
-use nfs_trace::recording::Writer;
-use nfs_trace_ebpf::abi::{FLAG_FIRST, Lookup, RecordHeader, RecordKind};
+use nfs_trace::{
+    mounts::Mount,
+    recording::{Stack, Writer},
+};
+use nfs_trace_ebpf::abi::{FLAG_FIRST, Lookup, Name, RecordHeader, RecordKind};
 use zerocopy::IntoBytes as _;
 
 use super::generate;
@@ -110,4 +113,52 @@ fn calls_that_never_return_take_no_more_memory() {
     assert!(end.contains("\"events\":2400000"), "{end}");
     eprintln!("calls that never return: at most {peak} KiB");
     assert!(peak < PEAK_KIB, "{peak} KiB");
+}
+
+/// Names as long as a record can be, other mounts again and again, and stacks of 16 MiB that pack
+/// to nothing: what is kept of any is bounded.
+#[test]
+fn blocks_that_unpack_to_a_lot_take_no_more_memory() {
+    let (peak, end) = peak("replay", |out| {
+        let mut writer = Writer::new(out, &generate::header(3)).expect("it reads");
+        for id in 0..100 {
+            let frames = vec!["f".repeat(1 << 10); 8 << 10];
+            writer.stack(&Stack { id, frames }).expect("it reads");
+        }
+        for dev in 0..20_000_u32 {
+            let mount = Mount {
+                dev,
+                point: "/".repeat(1 << 10).into(),
+                fs_type: "nfs4".into(),
+                source: "s".into(),
+                nfs_version: None,
+            };
+            writer.mounts(&[mount]).expect("it reads");
+        }
+        for dentry in 0..20_000_u64 {
+            let header = RecordHeader {
+                start_ns: 1,
+                end_ns: 2,
+                tid: 1,
+                tgid: 1,
+                kind: RecordKind::Name as u8,
+                flags: 0,
+                seq: 0,
+                dev: 45,
+            };
+            let name = Name {
+                dentry,
+                parent: 0,
+                len: 60_000,
+                reserved: 0,
+                reserved2: 0,
+            };
+            let record = [header.as_bytes(), name.as_bytes(), &[b'n'; 60_000]].concat();
+            writer.record(&record).expect("it reads");
+        }
+        writer.flush().expect("it reads");
+    });
+    assert!(end.contains("\"undecodable\":20000"), "{end}");
+    eprintln!("blocks that unpack to a lot: at most {peak} KiB");
+    assert!(peak < 2 * PEAK_KIB, "{peak} KiB");
 }

@@ -15,7 +15,7 @@ pub(super) const TEXT: &str = "a\nb\r\u{1b}[31m\u{9b}2J";
 pub(super) const TEXT_SHOWN: &str = "a\\x0ab\\x0d\\x1b[31m\\xc2\\x9b2J";
 
 /// One cached open of a file of that name, by a command of that name, on a mount of that name.
-fn recording() -> Vec<u8> {
+pub(super) fn recording() -> Vec<u8> {
     recording_of(NAME)
 }
 

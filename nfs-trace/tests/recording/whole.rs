@@ -1,6 +1,10 @@
 //! A trace that is shown and recorded at the same time: its recording shows the same.
 
-use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
+};
 
 use nfs_trace::{
     cli::FilterArgs,
@@ -256,26 +260,82 @@ fn filters_of_the_recording_hold_until_others_are_given() {
     );
 }
 
+/// Neither a file nor a link, wherever that leads, and no part of another recording.
 #[test]
 fn nothing_is_written_over_another_file() {
     let folder = folder("over");
     let file = folder.join("trace.nfst");
     fs::write(&file, "precious").expect("a file");
-    for (path, rotate) in [(&file, None), (&folder.join("trace"), Some(1 << 20))] {
-        fs::write(folder.join("trace.000007"), "precious").expect("a file");
+    fs::write(folder.join("trace.000007"), "precious").expect("a file");
+    let (link, dangling) = (folder.join("link"), folder.join("dangling"));
+    symlink(&file, &link).expect("a link");
+    symlink(folder.join("nowhere"), &dangling).expect("a link");
+    for (path, rotate) in [
+        (&file, None),
+        (&link, None),
+        (&dangling, None),
+        (&folder.join("trace"), Some(1 << 20)),
+    ] {
         let output = Output {
             path: path.clone(),
             rotate,
             max_files: None,
         };
-        let refused = Parts::create(output, generate::header(1)).map(drop);
-        let why = format!("{:#}", refused.expect_err("it is there"));
-        assert!(
-            why.contains("exists") || why.contains("is there already"),
-            "{why}"
-        );
+        let why = output.check().expect_err("it is there").to_string();
+        assert!(why.contains("exists") && why.contains("remove it"), "{why}");
+        if rotate.is_none() {
+            // It came between.
+            let refused = Parts::create(output, generate::header(1)).map(drop);
+            let why = format!("{:#}", refused.expect_err("it is there"));
+            assert!(why.contains("exists") && why.contains("remove it"), "{why}");
+        }
     }
     assert_eq!(fs::read(&file).expect("the file"), b"precious");
+    assert!(!folder.join("nowhere").exists());
+
+    // And no rows over the recording that they come from.
+    let name = file.to_str().expect("UTF-8");
+    for output in [&file, &link] {
+        let output = replay(&[name, "-o", output.to_str().expect("UTF-8")]);
+        assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+    }
+    assert_eq!(fs::read(&file).expect("the file"), b"precious");
+}
+
+/// A part that is there when its turn comes ends the recording, which is readable up to there.
+#[test]
+fn what_cannot_be_written_ends_the_recording_and_is_counted() {
+    let folder = folder("failing");
+    let path = folder.join("trace");
+    let output = Output {
+        path: path.clone(),
+        rotate: Some(1 << 20),
+        max_files: None,
+    };
+    let header = generate::header(5);
+    let session = header.session.clone();
+    let parts = Parts::create(output, header).expect("a file");
+    let mut recorder = Box::new(Recorder::new(parts, false));
+    fs::write(folder.join("trace.000002"), "precious").expect("a file");
+    happens(&mut *recorder, &session, 150_000).expect("told at the end");
+    assert!(recorder.is_full(), "the trace is over");
+    let error = recorder.finish(counts(0), &mut Machine(Vec::new()));
+    let error = error.expect_err("it failed").to_string();
+    assert!(error.contains("trace.000002` exists"), "{error}");
+    assert_eq!(
+        fs::read(folder.join("trace.000002")).expect("the file"),
+        b"precious"
+    );
+    let output = replay(&[
+        folder.join("trace.000001").to_str().expect("UTF-8"),
+        "--format",
+        "json",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let end = end(&output);
+    assert_eq!(end["unread"]["no_end"], true, "{end}");
+    assert_eq!(end["unread"]["places"], 0, "{end}");
+    assert!(end["opens"].as_u64() > Some(1_000), "{end}");
 }
 
 #[test]

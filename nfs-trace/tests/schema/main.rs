@@ -2,6 +2,7 @@
 //! validates, and broken output does not.
 
 mod check;
+mod diff;
 mod report;
 mod trace;
 

@@ -15,8 +15,14 @@ const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// Whether kprobes are attached through a perf PMU of their own (4.17); else they are lines of
 /// kprobe_events, which do not go with their owner.
-pub(super) fn has_probe_pmu() -> bool {
-    Path::new("/sys/bus/event_source/devices/kprobe/type").exists()
+///
+/// aya (0.14) cannot read the version of Debian's release candidates (`7.3~rc7-1~exp1`) and takes
+/// them for old.
+pub(super) fn uses_probe_pmu() -> Result<bool> {
+    let path = "/proc/version";
+    let version = fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+    let offered = Path::new("/sys/bus/event_source/devices/kprobe/type").exists();
+    Ok(offered && !version.contains("~rc"))
 }
 
 /// Whether the kernel is at least this one, by its release.
@@ -37,10 +43,16 @@ pub(super) fn has_tracepoint_programs() -> Result<bool> {
 pub(super) fn attached() -> Result<(Vec<String>, Vec<String>)> {
     let list = "/sys/kernel/debug/kprobes/list";
     let text = fs::read_to_string(list).with_context(|| format!("read {list}"))?;
-    // The line of a dead owner keeps its probe, which is off.
+    // The line of a dead owner keeps its probe, which is off; any other one has to go.
+    let kept = lines();
+    let may_stay = |line: &str| {
+        let symbol = line.split_whitespace().nth(2).unwrap_or_default();
+        let function = symbol.split('+').next().unwrap_or_default();
+        line.contains("[DISABLED]") && kept.iter().any(|line| line.contains(function))
+    };
     let probes = text
         .lines()
-        .filter(|line| line.contains("nfs") && !line.contains("[DISABLED]"))
+        .filter(|line| line.contains("nfs") && !may_stay(line))
         .map(str::to_owned)
         .collect();
     let programs = if is_at_least((4, 13))? {

@@ -36,7 +36,7 @@ pub(super) fn stack(ground: &Ground) -> Result<Held> {
             .flatten()
             .filter_map(|it| it.as_str())
             .collect();
-        for function in [function, "path_openat", "do_filp_open"] {
+        for function in [function, "path_openat", "do_sys_openat2"] {
             ensure!(
                 frames
                     .iter()

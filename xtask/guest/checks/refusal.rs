@@ -119,7 +119,7 @@ pub(super) fn bare() -> Result<Held> {
     let version = run(&["--version"])?;
     mount_at("proc", "proc", "/tmp/bare/proc")?;
     mount_at("sysfs", "sysfs", "/tmp/bare/sys")?;
-    if !kernel::has_probe_pmu() {
+    if !kernel::uses_probe_pmu()? {
         mount_at("tracefs", "tracefs", "/tmp/bare/sys/kernel/tracing")?;
     }
     let probes = run(&["probes"])?;

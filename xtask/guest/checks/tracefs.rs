@@ -27,7 +27,7 @@ fn everywhere(ground: &Ground) -> Result<Held> {
     mount_at("tracefs", "tracefs", TRACEFS)?;
     traces(ground).context("with tracefs alone")?;
     umount(TRACEFS)?;
-    if kernel::has_probe_pmu() {
+    if kernel::uses_probe_pmu()? {
         traces(ground).context("without")?;
         return held("traced with debugfs alone, tracefs alone, and neither");
     }

@@ -19,7 +19,7 @@ use super::{
     kernel::Kernel,
     like, own_kernel,
 };
-use crate::{cache, debian_tool, exec, workspace};
+use crate::{cache, exec, workspace};
 
 /// The modules that a client is made of.
 const MODULES: [&str; 2] = ["nfs.ko", "nfsv4.ko"];
@@ -32,6 +32,11 @@ const SWITCHED_OFF: [&str; 5] = [
     "CONFIG_PNFS_BLOCK=",
     "CONFIG_PNFS_FLEXFILE_LAYOUT=",
 ];
+
+/// Where the kernel's own compiler is missing.
+const HOST_CC: &str = "gcc";
+/// -fmin-function-alignment came with gcc 14; for older ones the kernel's Makefile has another way.
+const ALIGNS_LESS: &str = "CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT=";
 
 /// Which NFS client a guest runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -70,7 +75,7 @@ impl Client {
     pub(crate) fn patched_series(self) -> &'static [&'static str] {
         match self {
             Client::Stock | Client::Before418 => &[],
-            Client::WithoutBe189f7e | Client::WithoutSeries => &["5.10", "6.1", "6.12"],
+            Client::WithoutBe189f7e | Client::WithoutSeries => &["5.10", "6.1", "6.12", "7"],
             Client::Be189f7eOnly | Client::AffectedOnV40 => &["6.1"],
         }
     }
@@ -163,7 +168,7 @@ pub(crate) fn build(kernel: &Kernel, client: Client) -> Result<Option<PathBuf>> 
                     .arg("-o")
                     .args([&kept, &built]),
             )?;
-            check(&kept, kernel, module)?;
+            check(&kept, kernel, &devel, module)?;
         }
         cache::remove_dir(&tree)
     })?;
@@ -215,9 +220,8 @@ fn compile(devel: &Devel, patch: &Path, cc: &str, tree: &Path) -> Result<()> {
         .arg(&devel.headers)
         .arg(format!("M={}", tree.join("fs/nfs").display()))
         .arg(format!("CC={cc}"))
-        .arg(format!("PAHOLE={}", debian_tool::PAHOLE.path()?.display()))
-        // Not in the headers package, and without work here: see the check for .BTF_ids.
-        .arg("RESOLVE_BTFIDS=true")
+        .args(devel.programs()?)
+        .args((cc == HOST_CC).then_some(ALIGNS_LESS))
         .args(SWITCHED_OFF)
         .arg("modules");
     exec::run(&mut make)
@@ -236,12 +240,12 @@ fn compiler(devel: &Devel) -> Result<String> {
     {
         return Ok(cc.to_owned());
     }
-    exec::require("gcc", "gcc")?;
-    Ok("gcc".to_owned())
+    exec::require(HOST_CC, "gcc")?;
+    Ok(HOST_CC.to_owned())
 }
 
 /// A module that this kernel takes, and that names its types as a distribution's does.
-fn check(module: &Path, kernel: &Kernel, name: &str) -> Result<()> {
+fn check(module: &Path, kernel: &Kernel, devel: &Devel, name: &str) -> Result<()> {
     let [ours, theirs] = [
         read(module)?,
         read(&kernel.module(&format!("kernel/fs/nfs/{name}"))?)?,
@@ -255,8 +259,12 @@ fn check(module: &Path, kernel: &Kernel, name: &str) -> Result<()> {
     // Modules have BTF since 5.11 (CONFIG_DEBUG_INFO_BTF_MODULES).
     let [our_btf, their_btf] = [has_section(&ours, ".BTF")?, has_section(&theirs, ".BTF")?];
     ensure!(
-        our_btf == their_btf && !has_section(&ours, ".BTF_ids")?,
+        our_btf == their_btf,
         "build {name} as this kernel's own: that one has BTF: {their_btf}, this one: {our_btf}"
+    );
+    ensure!(
+        devel.resolves_btf_ids() || !has_section(&ours, ".BTF_ids")?,
+        "build {name} without BTF ids, or with the program that fills them in"
     );
     Ok(())
 }

@@ -14,8 +14,20 @@ use anyhow::{Context as _, Result, ensure};
 use super::{kernel, kernel::Kernel, vmlinux};
 use crate::{
     apt::{self, Apt, Package, Pool},
-    cache, exec,
+    cache, debian_tool, exec,
 };
+
+/// The programs of a module's build, by the variable that make has for each: where they lie in
+/// the packages, without the wrappers that choose one for the architecture.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("objtool", "usr/lib/KBUILD/tools/objtool/objtool.real-x86"),
+    ("MODPOST", "usr/lib/KBUILD/scripts/mod/modpost.real-lsb-64"),
+    (
+        "RESOLVE_BTFIDS",
+        "usr/lib/KBUILD/tools/bpf/resolve_btfids/resolve_btfids",
+    ),
+    ("PAHOLE", "usr/bin/pahole"),
+];
 
 /// Where a kernel's modules can be built.
 pub(crate) struct Devel {
@@ -23,6 +35,30 @@ pub(crate) struct Devel {
     pub(crate) headers: PathBuf,
     /// Holds `fs/nfs`
     pub(crate) source: PathBuf,
+    /// Scripts named like [`PROGRAMS`]; none where the host's libc is new enough for kbuild's own
+    programs: Option<PathBuf>,
+}
+
+impl Devel {
+    /// What make has to be told of the programs that it runs.
+    pub(crate) fn programs(&self) -> Result<Vec<String>> {
+        let Some(dir) = &self.programs else {
+            let pahole = debian_tool::PAHOLE.path()?;
+            // Not in the headers' packages, and without work: no module has a section for it.
+            let resolver = "RESOLVE_BTFIDS=true".to_owned();
+            return Ok(vec![format!("PAHOLE={}", pahole.display()), resolver]);
+        };
+        let path = |name| format!("{name}={}", dir.join(name).display());
+        let mut all: Vec<String> = PROGRAMS.iter().map(|(name, _)| path(*name)).collect();
+        // BTF on top of the kernel's, as its own modules have, not on top of an extract of that.
+        all.push("RESOLVE_BTFIDS_FLAGS=".to_owned());
+        Ok(all)
+    }
+
+    /// Whether the sets of BTF ids in a module are filled in.
+    pub(crate) fn resolves_btf_ids(&self) -> bool {
+        self.programs.is_some()
+    }
 }
 
 /// Makes the headers and the source of exactly this kernel ready.
@@ -48,7 +84,11 @@ pub(crate) fn fetch(kernel: &Kernel) -> Result<Devel> {
         exec::require("xz", "xz-utils")?;
         let apt = Apt::open()?;
         let pool = apt.pool(kernel::suites(kernel.series))?;
-        for package in packages(&pool, kernel)? {
+        let packages = packages(&pool, kernel)?;
+        if kernel::has_newer_tools(kernel.series) {
+            unpack_programs(&pool, &packages, partial, &dir)?;
+        }
+        for package in packages {
             apt::unpack(&pool.fetch(&package)?, partial)?;
         }
         eprintln!("lab: unpacking the headers, the BTF and the NFS source of Linux {release}");
@@ -65,6 +105,7 @@ pub(crate) fn fetch(kernel: &Kernel) -> Result<Devel> {
     Ok(Devel {
         headers: dir.join(headers),
         source: dir.join(source),
+        programs: kernel::has_newer_tools(kernel.series).then(|| dir.join("programs")),
     })
 }
 
@@ -97,6 +138,26 @@ fn packages(pool: &Pool<'_>, kernel: &Kernel) -> Result<Vec<Package>> {
                 })
         })
         .collect()
+}
+
+/// The libraries of kbuild's programs and pahole, which kbuild depends on, and scripts to run them.
+fn unpack_programs(pool: &Pool<'_>, packages: &[Package], to: &Path, dir: &Path) -> Result<()> {
+    let kbuild = packages
+        .iter()
+        .find(|package| package.name.starts_with("linux-kbuild-"))
+        .context("find kbuild among the packages")?;
+    for deb in pool.fetch_with_dependencies(&[&kbuild.name])? {
+        apt::unpack(&deb, to)?;
+    }
+    // These suites' packages have nothing but /usr.
+    symlink("usr/lib", to.join("lib")).context("link lib to usr/lib")?;
+    let scripts = to.join("programs");
+    cache::create_dir(&scripts)?;
+    for (name, program) in PROGRAMS {
+        let program = program.replace("KBUILD", &kbuild.name);
+        debian_tool::write_script(&scripts.join(name), dir, &program)?;
+    }
+    Ok(())
 }
 
 /// The package of the source that a kernel's package of this version was made from:

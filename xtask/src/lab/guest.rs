@@ -107,13 +107,14 @@ impl Spec {
 
 /// What one guest's folder is called; two that run at a time have two.
 fn folder(spec: &Spec, job: &Job, release: &str) -> String {
-    let mut words = vec![release, spec.client.name()];
-    words.extend(spec.transport.as_deref());
-    words.extend(spec.layout.as_deref());
-    words.extend(match job.mode {
-        Mode::Check => Some("checks"),
-        Mode::Verdicts => Some("verdicts"),
-        _ => None,
+    let mut words = vec![release.to_owned(), spec.client.name().to_owned()];
+    words.extend(spec.transport.clone());
+    words.extend(spec.layout.clone());
+    words.extend(job.versions.iter().map(|version| format!("v{version}")));
+    words.push(match job.mode {
+        Mode::Check => format!("{}-checks", job.scenarios.len()),
+        Mode::Verdicts => format!("{}-verdicts", job.scenarios.len()),
+        _ => format!("{}-scenarios", job.scenarios.len()),
     });
     words.join("-")
 }

@@ -69,6 +69,13 @@ pub(crate) fn judge(outcome: &Outcome, client: Client, traced: bool) -> Verdict 
         }
         None => verdict.check(!traced, || "nfs-trace reported nothing".to_owned()),
     }
+    // With few rows the outcome has them all.
+    if let (false, Some(trace)) = (verdict.is_pass(), &outcome.trace)
+        && trace.rows.is_empty()
+    {
+        let odd = trace.odd.iter().map(|row| format!("an odd row: {row}"));
+        verdict.0.extend(odd);
+    }
     verdict
 }
 

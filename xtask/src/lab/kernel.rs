@@ -88,6 +88,11 @@ pub(crate) fn suites(series: &str) -> &'static [&'static str] {
     known.map_or(&[], |(_, suites)| suites)
 }
 
+/// Whether its build tools need a libc newer than that of Debian 12.
+pub(crate) fn has_newer_tools(series: &str) -> bool {
+    suites(series).contains(&"sid")
+}
+
 fn parse_spec(spec: &str) -> Result<(&'static str, &'static [&'static str])> {
     let known = SERIES
         .iter()

@@ -44,7 +44,7 @@ pub(crate) fn run() {
             [] => "all".to_owned(),
             series => series.join(", "),
         };
-        println!("  {:<18} {kernels:<10} {what}", client.name());
+        println!("  {:<18} {kernels:<18} {what}", client.name());
     }
     println!("\nscenarios (--scenario)");
     for scenario in SCENARIOS {

@@ -54,6 +54,17 @@ impl Report {
             .filter(|(_, verdict)| !verdict.is_pass())
             .count()
     }
+
+    /// Fails if an outcome did.
+    pub(crate) fn ensure_all_passed(&self) -> Result<()> {
+        let failures = self.failures();
+        ensure!(
+            failures == 0,
+            "{failures} of {} outcomes failed",
+            self.outcomes.len()
+        );
+        Ok(())
+    }
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -67,13 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for (outcome, _) in &report.outcomes {
         print!("{}", cures::table(outcome));
     }
-    let failures = report.failures();
-    ensure!(
-        failures == 0,
-        "{failures} of {} outcomes failed",
-        report.outcomes.len()
-    );
-    Ok(())
+    report.ensure_all_passed()
 }
 
 /// One file an outcome, named after kernel series, client, scenario and version.
