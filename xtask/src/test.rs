@@ -15,6 +15,7 @@ use crate::{
     exec, fuzz,
     lab::{checks, client, run, table, verdicts},
     matrix::{MATRIX, Row, Task},
+    page,
     setup::{self, Needs, Tools},
     tidy, workspace,
 };
@@ -62,6 +63,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None => steps.run("fuzz", || fuzz::check(&tools, fuzz::SECONDS)),
         Some(why) => {
             eprintln!("SKIPPED: fuzz: {why}");
+            steps.skipped += 1;
+        }
+    }
+    match page::program() {
+        Ok(program) => steps.run("page", || page::check(&tools, &program)),
+        Err(why) => {
+            eprintln!("SKIPPED: the page of `report --html` in a browser: {why:#}");
             steps.skipped += 1;
         }
     }

@@ -40,6 +40,8 @@ const PURE: &[&str] = &[
     "nfs-trace/src/report/csv.rs",
     "nfs-trace/src/report/evidence.rs",
     "nfs-trace/src/report/hold.rs",
+    "nfs-trace/src/report/html.rs",
+    "nfs-trace/src/report/kept.rs",
     "nfs-trace/src/report/latency.rs",
     "nfs-trace/src/report/model.rs",
     "nfs-trace/src/report/name.rs",

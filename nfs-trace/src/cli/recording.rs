@@ -146,6 +146,9 @@ pub struct ReportArgs {
     /// Print a line for each open as CSV instead; the recording is read twice
     #[arg(long, conflicts_with = "format")]
     pub csv: bool,
+    /// Write a page to look at: one file that needs no network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Write the report to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

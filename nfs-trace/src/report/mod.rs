@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! OpenPath, Row (../pipeline.rs) -> analysis.rs { evidence.rs, name.rs, hold.rs, latency.rs }
-//!     -> model.rs (Report) -> text.rs | JSON
+//!     -> model.rs (Report) -> text.rs | JSON | html.rs (page/)
+//! Row -> kept.rs -> html.rs; csv.rs, in a second pass
 //! ```
 //!
 //! Nothing but `run.rs` knows of files or terminals.
@@ -11,6 +12,8 @@ pub mod analysis;
 pub mod csv;
 pub mod evidence;
 mod hold;
+pub mod html;
+pub mod kept;
 mod latency;
 pub mod model;
 mod name;

@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     fs,
     io::{self, IsTerminal as _, Write as _},
+    path::Path,
     process::ExitCode,
     rc::Rc,
 };
@@ -14,6 +15,8 @@ use jiff::tz::TimeZone;
 use super::{
     analysis::Analysis,
     csv::Csv,
+    html,
+    kept::Kept,
     text::{self, Style},
 };
 use crate::{
@@ -42,10 +45,14 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     exit(report(args))
 }
 
+type Output = io::BufWriter<Box<dyn io::Write>>;
+
 /// Everything that one pass over the recording collects.
 #[derive(Default)]
 struct Collected {
     analysis: Rc<RefCell<Analysis>>,
+    /// The opens of the page, if there is to be one.
+    kept: Option<Kept>,
     header: String,
     summary: Option<Summary>,
 }
@@ -57,12 +64,16 @@ fn report(args: &ReportArgs) -> anyhow::Result<Unread> {
     if args.csv {
         can_be_read_twice(args)?;
     }
-    if let Some(output) = &args.output {
+    for output in [&args.output, &args.html].into_iter().flatten() {
         not_over(&args.recorded.files, output)?;
     }
     // Whether it can be written is known before a long recording is read.
     let out = show::output(args.output.as_deref())?;
-    let collected = Rc::new(RefCell::new(Collected::default()));
+    let page = create(args.html.as_deref())?;
+    let collected = Rc::new(RefCell::new(Collected {
+        kept: page.is_some().then(Kept::default),
+        ..Collected::default()
+    }));
     let collector = Collector(Rc::clone(&collected));
     let begin: Begin<'_> = Box::new(|header| {
         say_origin(header);
@@ -74,15 +85,37 @@ fn report(args: &ReportArgs) -> anyhow::Result<Unread> {
         return outcome;
     };
     // As far as it could be read.
-    let written = write(args, out, &collected, &summary);
+    let written = files(args, page, &mut collected, &summary)
+        .and_then(|()| write(args, out, &collected, &summary));
     let outcome = outcome?;
     written.context("failed to write")?;
     Ok(outcome)
 }
 
+/// Writes what goes to files of its own.
+fn files(
+    args: &ReportArgs,
+    page: Option<Output>,
+    collected: &mut Collected,
+    summary: &Summary,
+) -> anyhow::Result<()> {
+    let Collected { analysis, kept, .. } = collected;
+    if let (Some(mut page), Some(kept)) = (page, kept) {
+        let top = args.top.map_or(TOP.1, |top| top as usize);
+        let report = analysis.borrow_mut().report(summary, top);
+        html::write(&mut page, &report, kept)?;
+        page.flush()?;
+    }
+    Ok(())
+}
+
+fn create(path: Option<&Path>) -> anyhow::Result<Option<Output>> {
+    path.map(|path| show::output(Some(path))).transpose()
+}
+
 fn write(
     args: &ReportArgs,
-    mut out: io::BufWriter<Box<dyn io::Write>>,
+    mut out: Output,
     collected: &Collected,
     summary: &Summary,
 ) -> anyhow::Result<()> {
@@ -90,6 +123,9 @@ fn write(
     let top = |default: usize| args.top.map_or(default, |top| top as usize);
     if args.csv {
         return csv(args, out, analysis);
+    }
+    if args.format.is_none() && args.html.is_some() {
+        return Ok(());
     }
     match args.format {
         Some(Format::Json) => {
@@ -116,11 +152,7 @@ fn write(
 }
 
 /// What proves an open stale comes after it: the second time it is known.
-fn csv(
-    args: &ReportArgs,
-    out: io::BufWriter<Box<dyn io::Write>>,
-    analysis: &Rc<RefCell<Analysis>>,
-) -> anyhow::Result<()> {
+fn csv(args: &ReportArgs, out: Output, analysis: &Rc<RefCell<Analysis>>) -> anyhow::Result<()> {
     analysis.borrow_mut().first_epoch();
     let begin: Begin<'_> = Box::new(|_| Ok(Box::new(Csv::new(out, Rc::clone(analysis)))));
     let limits = Limits {
@@ -160,8 +192,11 @@ impl Render for Collector {
     }
 
     fn path(&mut self, path: &OpenPath, row: &Row, mount: Option<&Mount>) -> io::Result<()> {
-        let collected = self.0.borrow_mut();
-        collected.analysis.borrow_mut().take(path, row, mount, true);
+        let mut collected = self.0.borrow_mut();
+        let is_new = collected.analysis.borrow_mut().take(path, row, mount, true);
+        if let Some(kept) = &mut collected.kept {
+            kept.take(row, is_new);
+        }
         Ok(())
     }
 

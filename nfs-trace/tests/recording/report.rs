@@ -180,6 +180,34 @@ fn csv_shows_names_escaped_and_runs_none() {
     assert_eq!(path(&out), (quoted.clone(), quoted));
 }
 
+/// `cargo xtask page` loads what this leaves in a browser.
+#[test]
+fn html_shows_names_escaped() {
+    let name =
+        "</script><img src=x onerror=window.harm=1><b class=harm>&amp;<!--\u{2028}\n\u{202e}";
+    let file = file("report-html", &recording_of(name.as_bytes()));
+    let page = file.with_file_name("page.html");
+    let output = report(&file, &["--html", page.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "", "the page instead of the text");
+    let text = fs::read_to_string(&page).expect("the page");
+    no_control(&text);
+    assert_eq!(text.matches("</script>").count(), 2, "those of the page");
+    assert!(!text.contains("<img") && !text.contains("<b ") && !text.contains('\u{2028}'));
+    assert!(text.contains("\\u003c/script\\u003e\\u003cimg src=x"));
+}
+
+#[test]
+fn nothing_is_written_over_the_recording() {
+    let file = file("report-over", &recording_of(b"a"));
+    let before = fs::read(&file).expect("it is there");
+    for option in ["-o", "--html"] {
+        let output = report(&file, &[option, file.to_str().expect("UTF-8")]);
+        assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+    }
+    assert_eq!(fs::read(&file).expect("it is there"), before);
+}
+
 #[test]
 fn damage_is_said_and_the_rest_reported() {
     let (mut bytes, at) = blocks(&generate::header(11), 4, 300);
