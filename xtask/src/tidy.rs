@@ -45,6 +45,7 @@ const PURE: &[&str] = &[
     "nfs-trace/src/report/latency.rs",
     "nfs-trace/src/report/model.rs",
     "nfs-trace/src/report/name.rs",
+    "nfs-trace/src/report/perfetto",
     "nfs-trace/src/report/text",
     "nfs-trace/src/diff/align.rs",
     "nfs-trace/src/diff/answer.rs",

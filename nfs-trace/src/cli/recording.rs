@@ -149,6 +149,9 @@ pub struct ReportArgs {
     /// Write a page to look at: one file that needs no network
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write a trace for the Perfetto UI: tasks, opens and their steps, replies
+    #[arg(long, value_name = "FILE")]
+    pub perfetto: Option<PathBuf>,
     /// Write the report to this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -3,7 +3,7 @@
 //! ```text
 //! OpenPath, Row (../pipeline.rs) -> analysis.rs { evidence.rs, name.rs, hold.rs, latency.rs }
 //!     -> model.rs (Report) -> text.rs | JSON | html.rs (page/)
-//! Row -> kept.rs -> html.rs; csv.rs, in a second pass
+//! OpenPath, Row -> kept.rs -> html.rs; perfetto.rs; csv.rs, in a second pass
 //! ```
 //!
 //! Nothing but `run.rs` knows of files or terminals.
@@ -17,6 +17,7 @@ pub mod kept;
 mod latency;
 pub mod model;
 mod name;
+pub mod perfetto;
 pub mod run;
 #[cfg(test)]
 mod testing;

@@ -17,6 +17,7 @@ use super::{
     csv::Csv,
     html,
     kept::Kept,
+    perfetto::Perfetto,
     text::{self, Style},
 };
 use crate::{
@@ -53,6 +54,10 @@ struct Collected {
     analysis: Rc<RefCell<Analysis>>,
     /// The opens of the page, if there is to be one.
     kept: Option<Kept>,
+    /// The trace, if there is to be one.
+    perfetto: Option<Perfetto<Output>>,
+    /// Where it is to go, until it begins.
+    trace: Option<Output>,
     header: String,
     summary: Option<Summary>,
 }
@@ -64,7 +69,10 @@ fn report(args: &ReportArgs) -> anyhow::Result<Unread> {
     if args.csv {
         can_be_read_twice(args)?;
     }
-    for output in [&args.output, &args.html].into_iter().flatten() {
+    for output in [&args.output, &args.html, &args.perfetto]
+        .into_iter()
+        .flatten()
+    {
         not_over(&args.recorded.files, output)?;
     }
     // Whether it can be written is known before a long recording is read.
@@ -72,6 +80,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<Unread> {
     let page = create(args.html.as_deref())?;
     let collected = Rc::new(RefCell::new(Collected {
         kept: page.is_some().then(Kept::default),
+        trace: create(args.perfetto.as_deref())?,
         ..Collected::default()
     }));
     let collector = Collector(Rc::clone(&collected));
@@ -124,7 +133,7 @@ fn write(
     if args.csv {
         return csv(args, out, analysis);
     }
-    if args.format.is_none() && args.html.is_some() {
+    if args.format.is_none() && (args.html.is_some() || args.perfetto.is_some()) {
         return Ok(());
     }
     match args.format {
@@ -183,6 +192,9 @@ impl Render for Collector {
         let mut collected = self.0.borrow_mut();
         collected.header = header(session);
         collected.analysis.borrow_mut().begin(session);
+        if let Some(out) = collected.trace.take() {
+            collected.perfetto = Some(Perfetto::start(out, session)?);
+        }
         Ok(())
     }
 
@@ -196,6 +208,9 @@ impl Render for Collector {
         let is_new = collected.analysis.borrow_mut().take(path, row, mount, true);
         if let Some(kept) = &mut collected.kept {
             kept.take(row, is_new);
+        }
+        if let Some(perfetto) = &mut collected.perfetto {
+            perfetto.take(path, row)?;
         }
         Ok(())
     }
@@ -216,8 +231,12 @@ impl Render for Collector {
     }
 
     fn end(&mut self, summary: &Summary) -> io::Result<()> {
-        self.0.borrow_mut().summary = Some(summary.clone());
-        Ok(())
+        let mut collected = self.0.borrow_mut();
+        collected.summary = Some(summary.clone());
+        match &mut collected.perfetto {
+            Some(perfetto) => perfetto.flush(),
+            None => Ok(()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -8,6 +8,7 @@ mod generate;
 mod hostile;
 mod memory;
 mod names;
+mod perfetto;
 mod report;
 mod whole;
 

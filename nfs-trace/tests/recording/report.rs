@@ -201,7 +201,7 @@ fn html_shows_names_escaped() {
 fn nothing_is_written_over_the_recording() {
     let file = file("report-over", &recording_of(b"a"));
     let before = fs::read(&file).expect("it is there");
-    for option in ["-o", "--html"] {
+    for option in ["-o", "--html", "--perfetto"] {
         let output = report(&file, &[option, file.to_str().expect("UTF-8")]);
         assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
     }
