@@ -94,6 +94,9 @@ pub const DENTRY_UNKNOWN: u8 = 0;
 pub const DENTRY_POSITIVE: u8 = 1;
 /// [`Revalidate::dentry_kind`]: the dentry was negative, it cached "no such name".
 pub const DENTRY_NEGATIVE: u8 = 2;
+/// [`Revalidate::dentry_kind`]: the dentry had no inode, but was unhashed too: it was dropped, and
+/// perhaps was being freed (dentry_unlink_inode(), fs/dcache.c). What it cached is not known.
+pub const DENTRY_UNHASHED: u8 = 3;
 
 /// One call of nfs4_lookup_revalidate with LOOKUP_OPEN. 24 bytes.
 #[repr(C)]

@@ -52,7 +52,8 @@ pub const FILTER_DEV: u32 = 1 << 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Offsets {
     /// dentry.d_parent, with d_name.hash_len and d_name.name right behind it: 24
-    /// bytes that are adjacent in every kernel from 3.10 to 7.3, read in one go
+    /// bytes that are adjacent in every kernel from 3.10 to 7.3, read in one go. The 8 bytes
+    /// before it are d_hash.pprev, 0 if the dentry is not hashed.
     pub dentry_link: u32,
     /// dentry.d_inode
     pub dentry_inode: u32,

@@ -5,7 +5,7 @@
 
 mod again;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use anyhow::Context as _;
 use aya::{
@@ -16,6 +16,7 @@ use aya_log::EbpfLogger;
 use nfs_trace_ebpf::config::{
     ABSENT, ARMED, CONFIG_SIZE, Config, FILTER_DEV, FILTER_TGID, FILTER_TID, OFF,
 };
+use rustix::thread::{MembarrierCommand, membarrier};
 use zerocopy::IntoBytes;
 
 use crate::{
@@ -28,6 +29,9 @@ use crate::{
     summary::KernelCounts,
     transport::{Reader, Transport},
 };
+
+/// No program runs for so long, but on a CPU that a hypervisor has stopped.
+const GRACE: Duration = Duration::from_millis(20);
 
 /// What the programs are to look at.
 #[derive(Debug, Clone, Default)]
@@ -164,12 +168,27 @@ impl Attached {
         Reader::open(&mut self.ebpf, self.transport, self.options.buffer)
     }
 
-    /// From now on every open is recorded, or none is any more.
+    /// From now on every open is recorded.
     ///
     /// # Errors
     /// If the map refuses.
-    pub fn arm(&mut self, on: bool) -> anyhow::Result<()> {
-        self.set(if on { ARMED } else { OFF })
+    pub fn arm(&mut self) -> anyhow::Result<()> {
+        self.set(ARMED)
+    }
+
+    /// From now on none is, and no program that began before is still running: whatever was sent
+    /// can be read, and the counters stand still.
+    ///
+    /// # Errors
+    /// If the map refuses.
+    pub fn disarm(&mut self) -> anyhow::Result<()> {
+        self.set(OFF)?;
+        // Programs run with preemption disabled, and this waits until every CPU has left such a
+        // stretch (kernel/sched/membarrier.c, 4.3 and later). Refused with nohz_full.
+        if membarrier(MembarrierCommand::Global).is_err() {
+            thread::sleep(GRACE);
+        }
+        Ok(())
     }
 
     fn set(&mut self, armed: u32) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::recording::{DiffArgs, RecordArgs, RecordedArgs, ReplayArgs, ReportArgs};
-use self::values::{buffer_size, time, withheld};
+use self::values::{buffer_size, period, time, withheld};
 use crate::{kernel::layout::Source, trace::PathWord, transport::Transport};
 
 /// Shows which path every NFSv4 open takes: served from the client's cached open
@@ -77,6 +77,10 @@ EXAMPLES
   nfs-trace trace --wait-module
       also before the client's modules are loaded; goes on when they
       are unloaded and others are loaded
+
+  nfs-trace trace -o /dev/null \\
+          --metrics /var/lib/prometheus/node-exporter/nfs_trace.prom
+      no rows, but counts for the Prometheus that watches this machine
 
 COLUMNS
   NAME CHECK  what vouched for the name: accepted (nothing was asked),
@@ -158,9 +162,25 @@ pub struct LiveArgs {
     /// Probes to do without.
     #[command(flatten)]
     pub probes: ProbeArgs,
+    /// Counts for Prometheus.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
     /// Trace this command and its children, to its end, and exit with its status
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+/// Counts for a Prometheus that is already there.
+#[derive(Debug, Args)]
+pub struct MetricsArgs {
+    /// Keep counts of the rows in this file, for Prometheus (the textfile collector of
+    /// node_exporter reads names that end in .prom)
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// How often that file is written, as 15s, 1m
+    #[arg(long, value_name = "TIME", value_parser = period, default_value = "15s")]
+    #[arg(requires = "metrics")]
+    pub metrics_every: Duration,
 }
 
 /// Which rows are shown.

@@ -115,6 +115,7 @@ fn revalidate(record: abi::Revalidate, lookup: LookupFlags) -> Revalidate {
         kind: match record.dentry_kind {
             abi::DENTRY_POSITIVE => DentryKind::Positive,
             abi::DENTRY_NEGATIVE => DentryKind::Negative,
+            abi::DENTRY_UNHASHED => DentryKind::Unhashed,
             _ => DentryKind::Unknown,
         },
     }

@@ -68,6 +68,8 @@ pub enum DentryKind {
     Positive,
     /// It cached "no such name".
     Negative,
+    /// It had no inode, but had been dropped from the dcache's hash too.
+    Unhashed,
 }
 
 /// One call of nfs4_lookup_revalidate for an open.

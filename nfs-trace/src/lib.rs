@@ -30,6 +30,7 @@ pub mod known_mounts;
 pub mod launch;
 pub mod live;
 pub mod manual;
+pub mod metrics;
 pub mod modules;
 pub mod mount_watch;
 pub mod mounts;

@@ -57,7 +57,7 @@ impl Armed {
         };
         let mut attached = Attached::new(facts, &layout, &wanted.filters, &options)?;
         let reader = attached.take_reader()?;
-        attached.arm(true)?;
+        attached.arm()?;
         let startup_ms = startup_ms(facts_took, start, &attached);
         let session = startup::session(facts, &layout, &attached, startup_ms)?;
         Ok(Self {
@@ -150,6 +150,15 @@ impl Live {
         self.take(|reader, take| reader.drain(take))
     }
 
+    /// Tells what was counted up to now.
+    ///
+    /// # Errors
+    /// If it cannot be read or written.
+    pub fn count(&mut self) -> anyhow::Result<()> {
+        let counts = self.around.attached.counts(&self.reader.arriving())?;
+        self.sink.counts(counts).context(WRITE)
+    }
+
     /// Takes all there is, when nothing is added any more.
     fn drain_rest(&mut self) -> io::Result<()> {
         self.take(|reader, take| reader.drain_rest(take).map(|()| true))
@@ -171,7 +180,7 @@ impl Live {
             around.attached.flush_log();
             sink.flush()?;
             if sink.wants_counts() {
-                let counts = around.attached.counts(&reader.arrived());
+                let counts = around.attached.counts(&reader.arriving());
                 sink.counts(counts.map_err(io::Error::other)?)?;
             }
         }
@@ -248,7 +257,7 @@ impl Live {
             addresses,
         } = &mut self.around;
         attached.attach_again(facts, &layout)?;
-        attached.arm(true)?;
+        attached.arm()?;
         *addresses = None;
         let startup_ms = startup_ms(facts_took, start, attached);
         startup::session(facts, &layout, attached, startup_ms)
@@ -270,7 +279,7 @@ impl Live {
     /// # Errors
     /// If it cannot be written.
     pub fn finish(mut self) -> anyhow::Result<()> {
-        self.around.attached.arm(false)?;
+        self.around.attached.disarm()?;
         self.drain_rest().context(WRITE)?;
         let counts = self.around.attached.counts(&self.reader.arrived())?;
         self.sink.finish(counts, &mut self.around).context(WRITE)

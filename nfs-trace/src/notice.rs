@@ -46,7 +46,8 @@ pub enum What<'a> {
 pub struct Attached<'a> {
     /// From the news that they are back until every open was seen.
     pub unseen_ms: u64,
-    layout: &'a str,
+    /// Where the layout of kernel structures comes from.
+    pub layout: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     layout_why: &'a str,
     probes: &'a BTreeMap<String, String>,

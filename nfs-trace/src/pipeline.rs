@@ -153,7 +153,7 @@ impl Sink for Pipeline {
             .interrupt(may_miss_records(counts), &mut |path| done.push(path));
         self.paths(done, around)?;
         self.summary.reloads.gone += 1;
-        Ok(())
+        self.counts(counts.clone())
     }
 
     fn resume(&mut self, resumed: Resumed) -> io::Result<()> {
@@ -184,6 +184,11 @@ impl Sink for Pipeline {
         self.show
             .count
             .is_some_and(|count| self.summary.opens() >= count)
+    }
+
+    fn counts(&mut self, counts: KernelCounts) -> io::Result<()> {
+        self.summary.kernel = counts;
+        self.render.counts(&self.summary)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -198,8 +198,9 @@ fn text(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
         let state = match (probe.found.is_empty(), probe.used) {
             (false, true) => "found",
             // Nothing better is missing.
-            (_, false) if probe.need == "instead" => "spare",
-            _ => "MISSING",
+            (false, false) => "spare",
+            (true, _) if probe.need == "instead" => "absent",
+            (true, _) => "MISSING",
         };
         let found = probe.found.join(" ");
         writeln!(

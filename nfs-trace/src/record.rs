@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashSet,
+    ffi::OsString,
     io::{self, Write as _},
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -18,14 +19,17 @@ use zerocopy::FromBytes as _;
 use crate::{
     cli::{FilterArgs, LiveArgs, RecordArgs},
     live::Begin,
+    metrics::Metrics,
     mounts::Mount,
     names::escape_path,
     notice::Notice,
+    pipeline::{Pipeline, Show},
     recording::{Filters, Header, Output, Parts, Remark, Resumption, Stack},
     render::{footer::losses, header::header},
-    run,
+    run::{self, Beside},
     session::Session,
-    sink::{Resumed, Sink, Surroundings},
+    show,
+    sink::{Both, Resumed, Sink, Surroundings},
     summary::{KernelCounts, Lost},
 };
 
@@ -46,18 +50,36 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     };
     output.check()?;
     let to = output.clone();
+    let filter = show::filter(&args.filter)?;
+    let beside = Beside {
+        takes_stdout: output.is_stdout(),
+        metrics: Metrics::create(&args.live)?,
+    };
+    let metrics = beside.metrics.clone();
     let begin: Begin<'_> = Box::new(|session, mounts| {
         let start = header(&session);
         let filters = (&args.live, &args.filter);
-        let recorder = Recorder::create(to, filters, session, mounts)?;
+        let counted = (session.clone(), mounts.clone());
+        let recorder = Box::new(Recorder::create(to, filters, session, mounts)?);
         say(&format!(
             "{start}, recording to {}",
             escape_path(&args.output)
         ));
-        Ok(Box::new(recorder))
+        let Some(metrics) = metrics else {
+            return Ok(recorder);
+        };
+        // What a replay will show is counted, which takes decoding it.
+        let (session, mounts) = counted;
+        metrics.begin(&session, &args.live.mount);
+        let show = Show {
+            filter,
+            mounts,
+            ..Show::default()
+        };
+        let counter = Pipeline::start(session, show, Box::new(metrics))?;
+        Ok(Box::new(Both::new(recorder, Box::new(counter))))
     });
-    let takes_stdout = output.is_stdout();
-    run::live(&args.live, args.verbose, takes_stdout, begin)
+    run::live(&args.live, args.verbose, &beside, begin)
 }
 
 /// Takes the records of a trace into a recording. One that cannot be written is over, and so is
@@ -90,9 +112,7 @@ impl Recorder {
             recording: id()?,
             part: 1,
             architecture: std::env::consts::ARCH.into(),
-            command_line: std::env::args_os()
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect(),
+            command_line: command_line(std::env::args_os()),
             filters: filters(live, filter, mounts),
             session,
         };
@@ -293,6 +313,23 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// What was typed, or its beginning: every part of a recording has it, and it may be megabytes.
+fn command_line(words: impl Iterator<Item = OsString>) -> Vec<String> {
+    const MOST: usize = 16 << 10;
+    let mut left = MOST;
+    let mut shown = Vec::new();
+    for word in words {
+        let word = word.to_string_lossy().into_owned();
+        let Some(rest) = left.checked_sub(word.len() + 1) else {
+            shown.push("...".into());
+            break;
+        };
+        left = rest;
+        shown.push(word);
+    }
+    shown
+}
+
 /// What no other recording has.
 fn id() -> anyhow::Result<String> {
     let path = Path::new("/proc/sys/kernel/random/uuid");
@@ -315,5 +352,18 @@ fn filters(live: &LiveArgs, filter: &FilterArgs, shown_mounts: Vec<PathBuf>) -> 
             .iter()
             .map(|word| word.word().to_string())
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_command_line_the_beginning_is_kept() {
+        let words = |n| command_line(["a".into(), "x".repeat(n).into()].into_iter());
+        assert_eq!(words(5), ["a", "xxxxx"]);
+        assert_eq!(words((16 << 10) - 3).len(), 2);
+        assert_eq!(words((16 << 10) - 2), ["a", "..."]);
     }
 }

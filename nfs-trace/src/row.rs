@@ -181,6 +181,7 @@ fn step_row(step: &Step, path: &OpenPath, signals: Signals) -> StepRow {
             row.meaning = match call.ret {
                 0 if call.lookups > 0 => "dropped: the server named another file, or none".into(),
                 0 => "dropped: not valid".into(),
+                1 if call.kind == DentryKind::Unhashed => "valid: no file, and dropped".into(),
                 1 if call.kind == DentryKind::Negative => "valid: there is no such name".into(),
                 1 if call.lookups > 0 => "valid: the server named the same file".into(),
                 1 if call.verifier_checked => "valid: the directory has not changed".into(),

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, Interval, sleep, sleep_until},
 };
 
 use crate::{
@@ -21,11 +21,13 @@ use crate::{
     kernel::{Facts, preflight},
     launch::{Launched, shell_status},
     live::{Armed, Begin, Live},
+    metrics::Metrics,
     modules::{self, ModuleWatch},
     mount_watch::MountWatch,
     pipeline::Pipeline,
     record::Recorder,
     recording::Output,
+    render::Tee,
     show,
     sink::Both,
     startup::{self, Wanted},
@@ -50,7 +52,11 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
             return Err(ExitError::usage(message).into());
         }
     }
-    let takes_stdout = output.as_ref().is_some_and(Output::is_stdout);
+    let beside = Beside {
+        takes_stdout: output.as_ref().is_some_and(Output::is_stdout),
+        metrics: Metrics::create(&args.live)?,
+    };
+    let metrics = beside.metrics.clone();
     let begin: Begin<'_> = Box::new(|session, mounts| {
         let recorder = match output {
             Some(output) => Some(Recorder::create(
@@ -61,7 +67,11 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
             )?),
             None => None,
         };
-        let render = show::renderer(&args.show, args.verbose)?;
+        let mut render = show::renderer(&args.show, args.verbose)?;
+        if let Some(metrics) = metrics {
+            metrics.begin(&session, &args.live.mount);
+            render = Box::new(Tee(vec![render, Box::new(metrics)]));
+        }
         let show = show::show(&args.show, filter, mounts);
         let pipeline =
             Pipeline::start(session, show, render).context("failed to write to stdout")?;
@@ -71,18 +81,50 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
             None => pipeline,
         })
     });
-    live(&args.live, args.verbose, takes_stdout, begin)
+    live(&args.live, args.verbose, &beside, begin)
 }
 
-/// Runs a trace whose records go to what `begin` makes. If that takes stdout for itself, what the
-/// command prints there goes to stderr, as under `perf record -o -`.
+/// What a trace has to do with besides its records.
+#[derive(Default)]
+pub struct Beside {
+    /// Its output is stdout: what the command prints there goes to stderr, as under `perf record
+    /// -o -`.
+    pub takes_stdout: bool,
+    /// What is to be written now and then.
+    pub metrics: Option<Metrics>,
+}
+
+/// Metrics, and when they are to be written.
+struct Due(Option<(Metrics, Interval)>);
+
+impl Due {
+    fn new(metrics: Option<Metrics>) -> Self {
+        Self(metrics.map(|metrics| {
+            let interval = metrics.interval();
+            (metrics, interval)
+        }))
+    }
+
+    /// Waits until then.
+    async fn next(&mut self) -> Metrics {
+        match &mut self.0 {
+            Some((metrics, interval)) => {
+                interval.tick().await;
+                metrics.clone()
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Runs a trace whose records go to what `begin` makes.
 ///
 /// # Errors
 /// With the exit status to use; see [`crate::exit`].
 pub fn live(
     args: &LiveArgs,
     verbose: bool,
-    takes_stdout: bool,
+    beside: &Beside,
     begin: Begin<'_>,
 ) -> anyhow::Result<ExitCode> {
     diagnostics::init(verbose);
@@ -90,7 +132,10 @@ pub fn live(
         .enable_all()
         .build()
         .context("failed to start the runtime")?
-        .block_on(follow(args, takes_stdout, begin));
+        .block_on(follow(args, beside, begin));
+    if let Some(metrics) = &beside.metrics {
+        metrics.ended();
+    }
     match outcome {
         // Whoever read the rows has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Ok.into()),
@@ -114,7 +159,7 @@ struct Endings {
     /// Of `--duration`.
     deadline: Option<Instant>,
     command: Option<Launched>,
-    /// See [`live`].
+    /// See [`Beside`].
     takes_stdout: bool,
 }
 
@@ -167,19 +212,21 @@ async fn ended(command: Option<&mut Launched>) -> anyhow::Result<ExitStatus> {
     }
 }
 
-async fn follow(args: &LiveArgs, takes_stdout: bool, begin: Begin<'_>) -> anyhow::Result<ExitCode> {
+async fn follow(args: &LiveArgs, beside: &Beside, begin: Begin<'_>) -> anyhow::Result<ExitCode> {
     // Listening begins before anything is looked at: no module goes unseen.
     let watch = ModuleWatch::new()?;
     let mounts = MountWatch::new()?;
-    let mut endings = Endings::new(takes_stdout)?;
-    let Some((armed, wanted)) = arm(args, &watch, &mut endings).await? else {
+    let mut endings = Endings::new(beside.takes_stdout)?;
+    let mut due = Due::new(beside.metrics.clone());
+    let Some((armed, wanted)) = arm(args, &watch, &mut endings, &mut due).await? else {
         if args.command.is_empty() {
             return Ok(Exit::Ok.into());
         }
         bail!("ended before the client's modules were loaded: the command was not run");
     };
     let mut live = Live::start(armed, wanted, begin)?;
-    let ending = match to_its_end(args, &mut live, &watch, &mounts, &mut endings).await {
+    let ending = match to_its_end(args, &mut live, &watch, &mounts, (&mut endings, &mut due)).await
+    {
         // Nobody wants to know how it ended.
         Err(error) if is_broken_pipe(&error) => return Err(error),
         ending => ending,
@@ -202,7 +249,7 @@ async fn to_its_end(
     live: &mut Live,
     watch: &ModuleWatch,
     mounts: &MountWatch,
-    endings: &mut Endings,
+    (endings, due): (&mut Endings, &mut Due),
 ) -> anyhow::Result<Ending> {
     sleep(Duration::from_nanos(ARMING_NS)).await;
     if let Some(path) = &args.ready_file {
@@ -228,9 +275,13 @@ async fn to_its_end(
                 live.mounts_changed()?;
             }
             ending = endings.next() => return ending,
+            metrics = due.next() => {
+                live.count()?;
+                metrics.write();
+            }
             module = watch.removal() => {
                 live.let_go(module?)?;
-                if let Some(ending) = back(args, live, watch, endings).await? {
+                if let Some(ending) = back(args, live, watch, (endings, due)).await? {
                     return Ok(ending);
                 }
             }
@@ -244,6 +295,7 @@ async fn arm(
     args: &LiveArgs,
     watch: &ModuleWatch,
     endings: &mut Endings,
+    due: &mut Due,
 ) -> anyhow::Result<Option<(Armed, Wanted)>> {
     let mut waited = false;
     loop {
@@ -278,9 +330,12 @@ async fn arm(
                 preflight::missing_modules(&facts).join(", ")
             ));
         }
-        tokio::select! {
-            changed = watch.change() => changed?,
-            _ = endings.next() => return Ok(None),
+        loop {
+            tokio::select! {
+                changed = watch.change() => break changed?,
+                _ = endings.next() => return Ok(None),
+                metrics = due.next() => metrics.write(),
+            }
         }
     }
 }
@@ -306,7 +361,7 @@ async fn back(
     args: &LiveArgs,
     live: &mut Live,
     watch: &ModuleWatch,
-    endings: &mut Endings,
+    (endings, due): (&mut Endings, &mut Due),
 ) -> anyhow::Result<Option<Ending>> {
     let mut heard = Instant::now();
     loop {
@@ -317,9 +372,12 @@ async fn back(
         if live.attach_again(args, heard).await? {
             return Ok(None);
         }
-        tokio::select! {
-            changed = watch.change() => changed?,
-            ending = endings.next() => return ending.map(Some),
+        loop {
+            tokio::select! {
+                changed = watch.change() => break changed?,
+                ending = endings.next() => return ending.map(Some),
+                metrics = due.next() => metrics.write(),
+            }
         }
         heard = Instant::now();
     }

@@ -44,6 +44,12 @@ fn wrong_usage_is_64_and_says_what() {
             &["probes", "--layout-table", "/proc/version"],
             "/proc/version",
         ),
+        (&["trace", "--metrics-every", "20s"], "--metrics <FILE>"),
+        (
+            &["trace", "--metrics", "a", "--metrics-every", "10ms"],
+            "1s",
+        ),
+        (&["replay", "x", "--metrics", "a.prom"], "--metrics"),
         (&["record"], "--output"),
         (&["record", "-o", "x", "--rotate", "100"], "at least"),
         (&["record", "-o", "x", "--max-files", "3"], "--rotate"),
@@ -144,4 +150,38 @@ fn what_is_not_there_is_said_by_its_name() {
     let output = run(&["replay", "/"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+}
+
+/// Where tracing cannot begin, the file says that nothing is attached.
+#[test]
+fn metrics_are_there_before_anything_is_attached() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("metrics");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("a.prom");
+    let name = file.to_str().expect("UTF-8");
+    for command in [&["trace"][..], &["record", "-o", "/nonexistent/a.nfst"]] {
+        let _ = std::fs::remove_file(&file);
+        let arguments = ["--metrics", name, "--pid", "999999999"];
+        let output = run(&[command, &arguments].concat());
+        // This machine cannot trace, or there is no such process.
+        let status = output.status.code();
+        assert!(matches!(status, Some(64 | 69)), "{}", stderr(&output));
+        let text = std::fs::read_to_string(&file).expect("the metrics");
+        assert!(text.contains("\nnfs_trace_attached 0\n"), "{text}");
+        assert!(!stderr(&output).contains(".prom"), "{}", stderr(&output));
+    }
+    let output = run(&[
+        "trace",
+        "--metrics",
+        "/nonexistent/a.txt",
+        "--pid",
+        "999999999",
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("names end in .prom"), "{said}");
+    assert!(
+        said.contains("failed to write the metrics `/nonexistent/a.txt`"),
+        "{said}"
+    );
 }

@@ -24,6 +24,10 @@ use crate::{
 /// Every scenario on every version: exactly one outcome each, whatever happens.
 pub(crate) fn all(job: &Job) -> Result<()> {
     for &version in &job.versions {
+        if let Some(why) = client::lacks(version)? {
+            skip(job, version, &why);
+            continue;
+        }
         let started = Instant::now();
         client::mount(version)?;
         serial::log(format!(
@@ -45,6 +49,22 @@ pub(crate) fn all(job: &Job) -> Result<()> {
     }
     serial::send(&Message::Done);
     Ok(())
+}
+
+fn skip(job: &Job, version: NfsVersion, why: &str) {
+    for scenario in &job.scenarios {
+        let scenario = scenario.clone();
+        serial::send(&Message::Begin {
+            scenario: scenario.clone(),
+            version,
+        });
+        serial::send(&Message::Outcome(Box::new(Outcome {
+            scenario,
+            version: Some(version),
+            skipped: Some(why.to_owned()),
+            ..Outcome::default()
+        })));
+    }
 }
 
 fn one(name: &str, version: NfsVersion, job: &Job, outcome: &mut Outcome) -> Result<()> {

@@ -54,7 +54,19 @@ pub const CHECKS: &[Check] = &[
     row("second-instance", "two instances both see every open"),
     row(
         "record",
-        "replay prints what trace did, also while it is recorded, cut short, rotated, through a pipe",
+        "replay prints what trace did, also while it is recorded, cut short, through a pipe",
+    ),
+    row(
+        "record-end",
+        "a recorder that is killed, stopped, out of disk or without a reader: good up to there",
+    ),
+    row(
+        "record-rotate",
+        "--rotate: parts together show every open, later ones have names; --max-files bounds the disk",
+    ),
+    row(
+        "metrics",
+        "--metrics: the numbers of the rows, whole at any moment, for everybody to read",
     ),
     row(
         "wrong-usage",

@@ -26,6 +26,8 @@ pub(crate) struct DebianTool {
     package: &'static str,
     file: &'static str,
     name: &'static str,
+    /// What it runs with, where that is less than all that its package depends on.
+    runs_with: Option<&'static str>,
 }
 
 /// Writes modules.dep.
@@ -33,6 +35,7 @@ pub(crate) const DEPMOD: DebianTool = DebianTool {
     package: "kmod",
     file: "bin/kmod",
     name: "depmod",
+    runs_with: None,
 };
 
 /// Turns debug info into BTF.
@@ -40,6 +43,15 @@ pub(crate) const PAHOLE: DebianTool = DebianTool {
     package: "pahole",
     file: "usr/bin/pahole",
     name: "pahole",
+    runs_with: None,
+};
+
+/// Reads metrics as Prometheus does. What its package depends on is for its pages.
+pub(crate) const PROMTOOL: DebianTool = DebianTool {
+    package: "prometheus",
+    file: "usr/bin/promtool",
+    name: "promtool",
+    runs_with: Some("libc6"),
 };
 
 impl DebianTool {
@@ -49,10 +61,13 @@ impl DebianTool {
         let _lock = cache::lock(self.name)?;
         cache::make(&dir, &SUITES.join(" "), |partial| {
             let apt = Apt::open()?;
-            for deb in apt
-                .pool(&SUITES)?
-                .fetch_with_dependencies(&[self.package])?
-            {
+            let pool = apt.pool(&SUITES)?;
+            let needed = self.runs_with.unwrap_or(self.package);
+            let mut debs = pool.fetch_with_dependencies(&[needed])?;
+            if self.runs_with.is_some() {
+                debs.push(pool.fetch(&pool.newest(self.package)?)?);
+            }
+            for deb in debs {
                 apt::unpack(&deb, partial)?;
             }
             write_script(&partial.join(self.name), &dir, self.file)

@@ -51,6 +51,17 @@ pub(crate) fn run_shown(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs with its output shown to the person; returns its exit status.
+pub(crate) fn status(command: &mut Command) -> Result<i32> {
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("run {command:?}"))?;
+    status
+        .code()
+        .with_context(|| format!("{command:?} ended with {status}"))
+}
+
 /// Where a program is: on the PATH, or in the sbin folders that users' PATHs leave out.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

@@ -180,6 +180,9 @@ pub struct Outcome {
     pub version: Option<NfsVersion>,
     /// Why it could not be measured.
     pub error: Option<String>,
+    /// Why it cannot be tried in this guest.
+    #[serde(default)]
+    pub skipped: Option<String>,
     /// What the workload saw.
     pub workload: Workload,
     /// How the kernel's own counters moved.

@@ -12,7 +12,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::{
-    exec, fuzz,
+    debian_tool, exec, fuzz,
     lab::{checks, client, run, table, verdicts},
     matrix::{MATRIX, Row, Task},
     page,
@@ -57,29 +57,30 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     });
     steps.run("lints of the programs", || lint_programs(&tools));
     steps.run("tests without a kernel", || {
-        cargo(&tools, &["test", "--workspace", "--locked"])
+        let mut cargo = Command::new("cargo");
+        tools.apply(&mut cargo)?;
+        match debian_tool::PROMTOOL.path() {
+            Ok(promtool) => drop(cargo.env("NFS_TRACE_PROMTOOL", promtool)),
+            Err(error) => eprintln!("SKIPPED: metrics as promtool reads them: {error:#}"),
+        }
+        cargo.args(["test", "--workspace", "--locked"]);
+        exec::run_shown(cargo.current_dir(workspace::root()))
     });
     match fuzz::impossible() {
         None => steps.run("fuzz", || fuzz::check(&tools, fuzz::SECONDS)),
-        Some(why) => {
-            eprintln!("SKIPPED: fuzz: {why}");
-            steps.skipped += 1;
-        }
+        Some(why) => steps.skipped.push(format!("fuzz: {why}")),
     }
     match page::program() {
         Ok(program) => steps.run("page", || page::check(&tools, &program)),
         Err(why) => {
-            eprintln!("SKIPPED: the page of `report --html` in a browser: {why:#}");
-            steps.skipped += 1;
+            let what = "the page of `report --html` in a browser";
+            steps.skipped.push(format!("{what}: {why:#}"));
         }
     }
     let rows: Vec<&Row> = MATRIX.iter().filter(|row| *full || row.slice).collect();
     if *no_lab {
-        eprintln!(
-            "SKIPPED: the lab ({} guests), because of --no-lab",
-            rows.len()
-        );
-        steps.skipped += rows.len();
+        let guests = rows.iter().map(|row| format!("{}: --no-lab", row.name()));
+        steps.skipped.extend(guests);
     } else {
         steps.run("kernels and clients", || prepare(&rows));
         steps.run_side_by_side(&rows);
@@ -140,6 +141,24 @@ fn guest(row: &Row, said: &mut String) -> Result<()> {
     }
 }
 
+/// What was skipped in a guest. Where the reason is on a line of its own, that one comes along.
+fn skips(said: &str) -> Vec<String> {
+    let mut lines = said.lines().peekable();
+    let mut skips = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some(skip) = line.strip_prefix("SKIPPED") else {
+            continue;
+        };
+        let why = lines.next_if(|line| line.starts_with(' ')).unwrap_or("");
+        let words: Vec<&str> = skip
+            .split_whitespace()
+            .chain(why.split_whitespace())
+            .collect();
+        skips.push(words.join(" "));
+    }
+    skips
+}
+
 fn cargo(tools: &Tools, args: &[&str]) -> Result<()> {
     let mut cargo = Command::new("cargo");
     tools.apply(&mut cargo)?;
@@ -178,7 +197,8 @@ fn lint_programs(tools: &Tools) -> Result<()> {
 #[derive(Default)]
 struct Steps {
     passed: usize,
-    skipped: usize,
+    /// What was not tried, and why.
+    skipped: Vec<String>,
     failed: Vec<String>,
     times: Vec<(String, Duration)>,
 }
@@ -207,6 +227,9 @@ impl Steps {
                     eprintln!("\n==> {}", row.name());
                     print!("{said}");
                     steps.note(&row.name(), outcome, started.elapsed());
+                    let skips = skips(&said).into_iter();
+                    let named = skips.map(|skip| format!("{}: {skip}", row.name()));
+                    steps.skipped.extend(named);
                 }
             }
         };
@@ -237,14 +260,37 @@ impl Steps {
             };
             eprintln!("{word:7} {name:60} {:6.1} s", time.as_secs_f64());
         }
+        for what in &self.skipped {
+            eprintln!("SKIPPED {what}");
+        }
         // The closing line, by itself on stdout.
         println!(
             "{} passed, {} failed, {} skipped",
             self.passed,
             self.failed.len(),
-            self.skipped
+            self.skipped.len()
         );
         ensure!(self.failed.is_empty(), "failed: {}", self.failed.join(", "));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_skipped_is_kept_with_its_reason() {
+        let said = "PASS    command   3.6 s  fine\n\
+                    SKIPPED lockdown  0.0 s  this kernel has none\n\
+                    SKIPPED 7 several v4.0\n        built without it\n\
+                    FAIL    table\n     two problems\n";
+        assert_eq!(
+            skips(said),
+            [
+                "lockdown 0.0 s this kernel has none",
+                "7 several v4.0 built without it"
+            ]
+        );
     }
 }

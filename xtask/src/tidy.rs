@@ -54,6 +54,8 @@ const PURE: &[&str] = &[
     "nfs-trace/src/diff/json.rs",
     "nfs-trace/src/diff/side.rs",
     "nfs-trace/src/diff/text.rs",
+    "nfs-trace/src/metrics/counts.rs",
+    "nfs-trace/src/metrics/exposition.rs",
     "nfs-trace/src/check/advice.rs",
     "nfs-trace/src/check/conclude.rs",
     "nfs-trace/src/check/evidence.rs",

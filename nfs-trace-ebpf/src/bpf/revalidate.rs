@@ -10,8 +10,10 @@ use aya_ebpf::{
     programs::{ProbeContext, RetProbeContext},
 };
 use nfs_trace_ebpf::{
-    abi::{DENTRY_NEGATIVE, DENTRY_POSITIVE, DENTRY_UNKNOWN, RecordKind, Revalidate},
-    config::Config,
+    abi::{
+        DENTRY_NEGATIVE, DENTRY_POSITIVE, DENTRY_UNHASHED, DENTRY_UNKNOWN, RecordKind, Revalidate,
+    },
+    config::{ABSENT, Config},
     probes::Id,
 };
 
@@ -82,7 +84,15 @@ fn dentry_kind(config: &Config, dentry: u64) -> Option<u8> {
         return Some(DENTRY_UNKNOWN);
     };
     if inode == 0 {
-        return Some(DENTRY_NEGATIVE);
+        // RCU walk also meets dentries that another task is freeing: no longer hashed
+        // (d_unhashed()), and their inode is gone. The list's link lies before d_parent.
+        let link = config.offsets.dentry_link;
+        let unhashed = link != ABSENT && read::<u64>(dentry, link.wrapping_sub(8)) == Some(0);
+        return Some(if unhashed {
+            DENTRY_UNHASHED
+        } else {
+            DENTRY_NEGATIVE
+        });
     }
     match read::<u16>(inode, config.offsets.inode_mode) {
         None => Some(DENTRY_UNKNOWN),

@@ -62,7 +62,7 @@ impl Watch {
         };
         let mut attached = Attached::new(&facts, layout, filters, &options)?;
         let reader = attached.take_reader()?;
-        attached.arm(true)?;
+        attached.arm()?;
         let tracer = Tracer::new(signals(&attached.probes), monotonic_ns());
         sleep(Duration::from_nanos(ARMING_NS)).await;
         Ok(Self {
@@ -134,7 +134,7 @@ impl Watch {
     /// # Errors
     /// If the counters cannot be read.
     pub fn end(mut self) -> anyhow::Result<End> {
-        self.attached.arm(false)?;
+        self.attached.disarm()?;
         let mut paths = Vec::new();
         self.take(Reader::drain_rest, |_| {}, &mut |path| paths.push(path))?;
         let counts = self.attached.counts(&self.reader.arrived())?;

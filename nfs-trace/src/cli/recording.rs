@@ -26,7 +26,9 @@ FILTERS
 FILE
   Made for its owner alone (mode 0600), never over another one. It holds
   names of files and commands, and this command line. `replay` can read it
-  while it is still being written.";
+  while it is still being written, and after kill -9: up to there. If it
+  cannot be written any more, the trace ends with status 1 and a count of
+  what is missing. With `-o -`, what the command prints goes to stderr.";
 
 /// `nfs-trace record`
 #[derive(Debug, Args)]
@@ -129,6 +131,13 @@ WHAT IT KNOWS
                 same mode.
   Filters choose which opens are listed and counted; what other opens
   tell of these names is used too.
+
+CSV
+  Columns have the names of the JSON lines of `trace`. proved_stale is
+  `between` for a cached open that lies between the last answer that
+  named the old file and the first that did not (changed_after_ns,
+  changed_before_ns), `afterwards` for a later one. Text that a
+  spreadsheet would take for a formula begins with an apostrophe.
 
 EXIT STATUS
   As that of `replay`.";

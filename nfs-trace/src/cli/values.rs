@@ -17,6 +17,15 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A time that something is done again after: at least a second.
+pub(super) fn period(text: &str) -> Result<Duration, String> {
+    let period = time(text)?;
+    if period < Duration::from_secs(1) {
+        return Err("must be at least 1s".into());
+    }
+    Ok(period)
+}
+
 /// The name of a probe that can be done without.
 pub(super) fn withheld(text: &str) -> Result<String, String> {
     let named = |need_required: bool| {

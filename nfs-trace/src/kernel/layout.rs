@@ -144,6 +144,7 @@ pub fn read(sources: &Sources<'_>) -> (Offsets, Option<u32>) {
     let behind_parent = |more: u32| Some(offsets.dentry_link.wrapping_add(more));
     if field("dentry.d_name.hash_len") != behind_parent(8)
         || field("dentry.d_name.name") != behind_parent(16)
+        || field("dentry.d_hash").map(|list| list.wrapping_add(16)) != behind_parent(0)
     {
         offsets.dentry_link = ABSENT;
     }

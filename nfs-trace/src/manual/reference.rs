@@ -154,10 +154,22 @@ pub(super) const FILES: &[Entry<&str>] = &[
         "Whether this kernel lets it.",
     ),
     Entry::new(
+        "/var/lib/prometheus/node-exporter",
+        &["trace", "record"],
+        "Where Debian's node_exporter reads what --metrics writes; elsewhere it is what its option \
+         --collector.textfile.directory says. Files are replaced as a whole and are for everybody to \
+         read (0644).",
+    ),
+    Entry::new(
         "/sys/module/nfs/initstate, /sys/module/nfsv4/initstate",
-        &["trace"],
+        &["trace", "record"],
         "Whether a module of the client is about to go. That one comes or goes is heard from the \
          kernel.",
+    ),
+    Entry::new(
+        "/proc/sys/kernel/random/uuid",
+        &["trace", "record"],
+        "What tells a recording, in all its parts, from any other.",
     ),
     Entry::new(
         "/proc/self/mountstats",

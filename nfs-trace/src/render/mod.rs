@@ -37,6 +37,13 @@ pub trait Render {
     /// # Errors
     /// If it cannot be written.
     fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()>;
+    /// What was counted up to here, now and then while a trace runs.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn counts(&mut self, _summary: &Summary) -> io::Result<()> {
+        Ok(())
+    }
     /// After the last row.
     ///
     /// # Errors
@@ -47,4 +54,49 @@ pub trait Render {
     /// # Errors
     /// If it cannot be written.
     fn flush(&mut self) -> io::Result<()>;
+}
+
+/// Several at once. All get everything, whichever fails; the first failure is told.
+pub struct Tee(pub Vec<Box<dyn Render>>);
+
+impl Tee {
+    fn each(&mut self, tell: impl FnMut(&mut Box<dyn Render>) -> io::Result<()>) -> io::Result<()> {
+        self.0.iter_mut().map(tell).fold(Ok(()), io::Result::and)
+    }
+}
+
+impl Render for Tee {
+    fn start(&mut self, session: &Session) -> io::Result<()> {
+        self.each(|it| it.start(session))
+    }
+
+    fn row(&mut self, row: &Row) -> io::Result<()> {
+        self.each(|it| it.row(row))
+    }
+
+    fn path(&mut self, path: &OpenPath, row: &Row, mount: Option<&Mount>) -> io::Result<()> {
+        self.each(|it| it.path(path, row, mount))
+    }
+
+    fn hidden(&mut self, path: &OpenPath, row: &Row, mount: Option<&Mount>) {
+        for render in &mut self.0 {
+            render.hidden(path, row, mount);
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {
+        self.each(|it| it.notice(notice))
+    }
+
+    fn counts(&mut self, summary: &Summary) -> io::Result<()> {
+        self.each(|it| it.counts(summary))
+    }
+
+    fn end(&mut self, summary: &Summary) -> io::Result<()> {
+        self.each(|it| it.end(summary))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.each(|it| it.flush())
+    }
 }

@@ -61,3 +61,30 @@ impl Thinned {
         self.rows.push((number, row.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::{OpenPath, path, session};
+
+    /// Of 100,000 opens, one of ten new: no more than there is room for, from the first to the last.
+    #[test]
+    fn what_is_too_much_is_thinned_evenly() {
+        let session = session();
+        let mut kept = Kept::default();
+        for number in 0..100_000 {
+            let path = OpenPath {
+                start_ns: number,
+                ..path()
+            };
+            let row = Row::new(&path, &session, session.signals(), None);
+            kept.take(&row, number % 10 == 0);
+        }
+        let rows = kept.rows();
+        let new = rows.iter().filter(|row| row.ts_ns % 10 == 0).count();
+        assert_eq!((new, rows.len() - new), (5_000, 5_625));
+        let gap = rows.windows(2).map(|it| it[1].ts_ns - it[0].ts_ns).max();
+        assert!(gap.is_some_and(|gap| gap <= 20), "{gap:?}");
+        assert_eq!(rows[0].ts_ns, 0);
+    }
+}

@@ -3,6 +3,9 @@
 pub(super) use crate::trace::OpenPath;
 use crate::{
     event::{Open, OpenTask, Pointer},
+    kernel::lookup_flags::LookupFlags,
+    mounts::Mount,
+    session::{ATTACHED, Session, StartupMs},
     trace::{NameCheck, PathWord, Step, StepKind},
 };
 
@@ -67,5 +70,30 @@ pub(super) fn open(fileid: Option<u64>, ret: i32) -> Open {
         opened: Some(true),
         tried_cached: false,
         cached_event: false,
+    }
+}
+
+/// A trace of one mount over v4.0.
+pub(super) fn session() -> Session {
+    let probes = ["nfs4_open_done", "update_open_stateid"];
+    Session {
+        abi_version: 1,
+        version: "1".into(),
+        kernel: "6.1".into(),
+        transport: "ring".into(),
+        layout: "btf".into(),
+        layout_why: String::new(),
+        probes: probes.map(|it| (it.into(), ATTACHED.into())).into(),
+        lookup_flags: LookupFlags::BEFORE_6_15,
+        mounts: vec![Mount {
+            dev: 45,
+            point: "/mnt".into(),
+            fs_type: "nfs4".into(),
+            source: "server:/".into(),
+            nfs_version: Some("4.0".into()),
+        }],
+        clock_offset_ns: 0,
+        armed_ns: 0,
+        startup_ms: StartupMs::default(),
     }
 }

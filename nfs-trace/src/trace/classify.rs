@@ -84,7 +84,7 @@ pub(super) fn name_check(call: Option<&Revalidate>, signals: Signals) -> NameChe
     let Some(call) = call else {
         return NameCheck::None;
     };
-    if call.kind == DentryKind::Negative {
+    if matches!(call.kind, DentryKind::Negative | DentryKind::Unhashed) {
         return NameCheck::None;
     }
     match call.ret {

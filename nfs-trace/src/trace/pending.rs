@@ -102,10 +102,15 @@ impl Pending {
             if before.walk == Walk::Rcu && before.dentry == call.dentry)
     }
 
-    /// Whether the last step found that there is no such name.
+    /// Whether the last step found that there is no such name. In RCU walk an unhashed dentry says
+    /// nothing: its d_seq has changed (__d_drop(), fs/dcache.c), so the VFS asks again in ref-walk.
     pub(super) fn found_no_name(&self) -> bool {
         matches!(self.last, Last::Revalidate(call)
-            if call.ret == 1 && call.kind == DentryKind::Negative && !call.creates)
+        if call.ret == 1 && !call.creates && match call.kind {
+            DentryKind::Negative => true,
+            DentryKind::Unhashed => call.walk != Walk::Rcu,
+            DentryKind::Unknown | DentryKind::Positive => false,
+        })
     }
 
     /// Whether what was opened may be no file: a name was looked up and nothing more, or without a
@@ -185,7 +190,7 @@ impl Pending {
                 before.ret != 1
                     || before.walk == Walk::Rcu
                     || before.creates
-                    || before.kind == DentryKind::Negative
+                    || matches!(before.kind, DentryKind::Negative | DentryKind::Unhashed)
             }
             Last::Revalidate(_) | Last::Stale | Last::LookedUp => true,
         };

@@ -4,8 +4,8 @@
 //! name F root/file               F is called so (dentries are capitals)
 //! reval rcu F 1 dir              walk, dentry, return value, signs:
 //!                                dir (verifier checked), set (verifier set), inode (inode
-//!                                checked), neg, unread (no layout), lookups=N, create (the open
-//!                                has O_CREAT)
+//!                                checked), neg, unhashed (no inode either), unread (no layout),
+//!                                lookups=N, create (the open has O_CREAT)
 //! lookup 0                       return value
 //! task sent=1 claim=0            what was sent, claim, ret=N
 //! file F 0 tasks=1 upd=1         dentry, return value, tasks inside, stateid updates
@@ -155,6 +155,8 @@ impl Feed {
                 lookups: value(&words, "lookups"),
                 kind: if has("neg") {
                     DentryKind::Negative
+                } else if has("unhashed") {
+                    DentryKind::Unhashed
                 } else if has("unread") {
                     DentryKind::Unknown
                 } else {
@@ -369,6 +371,25 @@ fn a_negative_dentry_is_enoent_at_once_or_created_over() {
     check(
         "reval ref F 0 neg\n task sent=1\n atomic F 0 tasks=1 upd=1",
         &["none atomic 0 opens=1 claim=0"],
+    );
+}
+
+/// RCU walk holds no reference: another task may free the dentry under it.
+#[test]
+fn a_dentry_without_file_that_is_dropped_is_no_end_in_rcu_walk() {
+    check(
+        "name F file\n name G file\n reval rcu F 1 unhashed\n reval ref G 1 dir\n task sent=1\n \
+         file G 0 tasks=1 upd=1",
+        &["directory wire 0 opens=1 claim=0"],
+    );
+    check(
+        "reval rcu F 1 unhashed\n task sent=1\n atomic F 0 tasks=1 upd=1",
+        &["none atomic 0 opens=1 claim=0"],
+    );
+    // Ref-walk holds one, so what it found is what counts.
+    check(
+        "reval rcu F -10\n reval ref F 1 unhashed",
+        &["none failed -2"],
     );
 }
 

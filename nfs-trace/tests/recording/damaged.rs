@@ -1,9 +1,9 @@
 //! What is left of a recording that is damaged: never a panic, never something wrong, and what
 //! is missing is said.
 
-use std::fs;
+use std::{fs, io};
 
-use nfs_trace::recording::{Item, Reader};
+use nfs_trace::recording::{Item, Reader, Refusal};
 use serde_json::Value;
 
 use super::{blocks, end, generate, lines, replay_bytes, stderr, stdout};
@@ -64,6 +64,47 @@ fn cut_anywhere_it_is_read_up_to_there() {
             "cut at {len}"
         );
     }
+}
+
+/// An input that comes in drops, with signals in between, and fails at its end.
+struct Dripping<'a>(&'a [u8], usize);
+
+impl io::Read for Dripping<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.1 += 1;
+        if self.1.is_multiple_of(3) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if self.0.is_empty() {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let len = room.len().min(self.1 % 5 + 1).min(self.0.len());
+        let (now, later) = self.0.split_at(len);
+        room[..len].copy_from_slice(now);
+        self.0 = later;
+        Ok(len)
+    }
+}
+
+#[test]
+fn an_input_may_come_in_drops_and_fail() {
+    let (bytes, _) = blocks(&generate::header(1), 5, 7);
+    let mut reader = Reader::new(Dripping(&bytes, 0));
+    let mut records = Vec::new();
+    let mut ended = false;
+    let error = loop {
+        match reader.read() {
+            Ok(Some(Item::Records(block))) => records.extend(block.map(<[u8]>::to_vec)),
+            Ok(Some(Item::Damage(damage))) => panic!("{damage:?}"),
+            Ok(Some(Item::End(_))) => ended = true,
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it is not over"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, Refusal::Io(_)), "{error}");
+    assert!(ended);
+    assert_eq!(records, read(&bytes).expect("a recording").records);
 }
 
 #[test]

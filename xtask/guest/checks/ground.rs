@@ -48,15 +48,18 @@ pub(crate) fn install() -> Result<()> {
 
 pub(crate) fn mount_both(version: NfsVersion) -> Result<()> {
     client::mount(version)?;
-    client::mount_at(other(version), OTHER)
+    client::mount_at(other(version)?, OTHER)
 }
 
-/// The version of the second mount.
-pub(crate) fn other(version: NfsVersion) -> NfsVersion {
-    match version {
+/// The version of the second mount: v4.0 beside the others, where there is one.
+pub(crate) fn other(version: NfsVersion) -> Result<NfsVersion> {
+    let lacks_v40 = client::lacks(NfsVersion::V40)?.is_some();
+    Ok(match version {
         NfsVersion::V40 => NfsVersion::V41,
+        NfsVersion::V41 if lacks_v40 => NfsVersion::V42,
+        NfsVersion::V42 if lacks_v40 => NfsVersion::V41,
         _ => NfsVersion::V40,
-    }
+    })
 }
 
 /// The path of a program of that name.

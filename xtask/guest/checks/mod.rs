@@ -5,12 +5,14 @@ pub(crate) mod ground;
 pub(crate) mod kernel;
 mod layout;
 mod limits;
+mod metrics;
 pub(crate) mod modules;
 mod not_allowed;
 mod output;
 mod pressure;
 pub(crate) mod reader;
 mod record;
+mod record_end;
 pub(crate) mod refusal;
 mod reload;
 mod selection;
@@ -78,6 +80,9 @@ fn one(name: &str, ground: &Ground) -> Result<Held> {
         "kill-9" => ending::kill_9(ground),
         "tracefs" => tracefs::tracefs(ground),
         "record" => record::record(ground),
+        "record-end" => record_end::ends(ground),
+        "record-rotate" => record_end::rotate(ground),
+        "metrics" => metrics::metrics(ground),
         "second-instance" => limits::second_instance(ground),
         "wrong-usage" => refusal::wrong_usage(),
         "no-privilege" => refusal::no_privilege(),

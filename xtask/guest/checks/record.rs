@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -45,13 +45,16 @@ pub(super) fn record(ground: &Ground) -> Result<Held> {
     ground.opens("alpha", BEFORE, "a")?;
     let copies = copies(&alone, RENAME_OVER + BEFORE as usize)?;
     ground.opens("beta", AFTER, "a")?;
-    let cost = |tool: &Tool| tool.cpu_time();
+    let cost = |tool: &Tool| Ok::<_, anyhow::Error>((tool.cpu_time()?, tool.written()?));
     let before = (cost(&recorded)?, cost(&text)?);
     ground.opens("alpha", MANY, "a")?;
     wait_for("all was written", WRITTEN_WITHIN, || {
         Ok(replay(&alone)?.rows().len() == ALL)
     })?;
-    let (cost_of_recording, cost_of_text) = (cost(&recorded)? - before.0, cost(&text)? - before.1);
+    let since =
+        |now: (Duration, u64), before: (Duration, u64)| (now.0 - before.0, now.1 - before.1);
+    let of_recording = since(cost(&recorded)?, before.0);
+    let of_text = since(cost(&text)?, before.1);
     let (traced, recorded) = (traced.stop()?, recorded.stop()?);
     for ended in [&traced, &recorded, &text.stop()?] {
         ended.expect(0)?;
@@ -92,14 +95,15 @@ pub(super) fn record(ground: &Ground) -> Result<Held> {
 
     copies.are_parts_of(&other)?;
     refusals(&alone)?;
-    let parts = rotated(ground)?;
     through_a_pipe(ground)?;
     let size = fs::metadata(&alone).context("look at the recording")?.len();
     held(format!(
-        "{ALL} equal rows in {size} bytes; for {MANY} opens record was on a processor for {} ms, \
-         trace as text for {} ms; {parts} parts",
-        cost_of_recording.as_millis(),
-        cost_of_text.as_millis()
+        "{ALL} equal rows in {size} bytes; for {MANY} opens record was on a processor for {} ms \
+         and wrote {} bytes, trace as text {} ms and {} bytes",
+        of_recording.0.as_millis(),
+        of_recording.1,
+        of_text.0.as_millis(),
+        of_text.1
     ))
 }
 
@@ -133,7 +137,7 @@ fn seen(row: &Value) -> Vec<String> {
     seen
 }
 
-fn difference(one: &str, other: &str) -> String {
+pub(super) fn difference(one: &str, other: &str) -> String {
     let lines = one.lines().zip(other.lines());
     let first = lines.into_iter().find(|(one, other)| one != other);
     format!(
@@ -143,7 +147,7 @@ fn difference(one: &str, other: &str) -> String {
     )
 }
 
-fn replay(file: &str) -> Result<Ended> {
+pub(super) fn replay(file: &str) -> Result<Ended> {
     Tool::run(&["replay", file, "--format", "json"])
 }
 
@@ -214,41 +218,12 @@ fn refusals(file: &str) -> Result<()> {
     Ok(())
 }
 
-/// Small parts, the oldest of which go. Returns how many there were.
-fn rotated(ground: &Ground) -> Result<usize> {
-    let folder = PathBuf::from("/tmp/record-parts");
-    fs::create_dir(&folder).context("create a folder")?;
-    let name = folder.join("trace").display().to_string();
-    let options = [
-        "-o",
-        &name,
-        "--rotate",
-        "1M",
-        "--max-files",
-        "3",
-        "--mount",
-        "/mnt",
-    ];
-    let tool = Tool::recording(&options)?;
-    ground.opens("alpha", 1, "a")?;
-    tool.stop()?.expect(0)?;
-    let mut files: Vec<String> = fs::read_dir(&folder)
-        .context("list the parts")?
-        .map(|entry| Ok(entry?.path().display().to_string()))
-        .collect::<Result<_>>()?;
-    files.sort();
-    ensure!(files == [format!("{name}.000001")], "{files:?}");
-    replay(&files[0])?.report()?.expect(1)?;
-    Tool::run(&[&["record"], &options[..]].concat())?.refuses(1, &[".000001"])?;
-    Ok(files.len())
-}
-
-/// `record -o - | replay -`
+/// `record -o - -- COMMAND | replay -`: what the command prints is not in the recording.
 fn through_a_pipe(ground: &Ground) -> Result<()> {
     let ready = "/tmp/record-pipe.ready";
     let script = format!(
         "{TRACER_PATH} record -o - --ready-file {ready} --mount /mnt -- \
-         sh -c 'cat {0} {0} {0} > /dev/null' | {TRACER_PATH} replay - --format json",
+         sh -c 'cat {0} {0} {0}' | {TRACER_PATH} replay - --format json",
         ground.name("a")
     );
     let output = Command::new("sh")
@@ -262,5 +237,6 @@ fn through_a_pipe(ground: &Ground) -> Result<()> {
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     };
     ended.expect(0)?;
+    ensure!(ended.err.contains("old\nold\nold\n"), "{}", ended.err);
     ended.report()?.expect(3)
 }

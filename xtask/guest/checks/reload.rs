@@ -17,6 +17,7 @@ use super::{
     ground::{Ground, mount_both, processes, read, wait_for},
     held, kernel,
     modules::{is_module, load, unload_all},
+    record::{difference, replay},
     tool::{Report, Tool},
 };
 use crate::{boot, client, tracer};
@@ -42,7 +43,8 @@ pub(super) fn swap(ground: &Ground) -> Result<Held> {
         ));
     }
     let mut took = Vec::new();
-    let tool = Tool::armed(&["--format", "json"])?;
+    let recording = "/tmp/module-swap.nfst";
+    let tool = Tool::armed(&["--format", "json", "--record", recording])?;
     // Over v4.0, and so that each round is like the others.
     change(STOCK)?;
     let mut words = vec![STOCK];
@@ -52,7 +54,16 @@ pub(super) fn swap(ground: &Ground) -> Result<Held> {
         round(ground, &tool, index, index + 1)?;
         words.push(word);
     }
-    took.extend(judge(&tool.report()?, &words)?);
+    let traced = tool.stop()?;
+    traced.expect(0)?;
+    took.extend(judge(&traced.report()?, &words)?);
+    let replayed = replay(recording)?;
+    replayed.expect(0)?;
+    ensure!(
+        replayed.out == traced.out,
+        "replay prints something else: {}",
+        difference(&replayed.out, &traced.out)
+    );
 
     let mut transports = "the transport asked for";
     if tracer::transport().is_none() {
@@ -71,7 +82,7 @@ pub(super) fn swap(ground: &Ground) -> Result<Held> {
     mount_both(NfsVersion::V41)?;
     held(format!(
         "{} changes of modules, {transports}: {STOCK} and {WITHOUT} by turns, nothing lost, \
-         attached again after {took:?} ms",
+         replayed the same, attached again after {took:?} ms",
         took.len()
     ))
 }

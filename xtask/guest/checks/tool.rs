@@ -105,7 +105,15 @@ impl Tool {
 
     /// Starts `record` and waits until it says that it is ready.
     pub(super) fn recording(arguments: &[&str]) -> Result<Self> {
-        Self::armed_task("record", arguments, |_| Ok(()))
+        Self::recording_after(arguments, |_| Ok(()))
+    }
+
+    /// The same, after `change` has had its say.
+    pub(super) fn recording_after(
+        arguments: &[&str],
+        change: impl FnOnce(&mut Command) -> Result<()>,
+    ) -> Result<Self> {
+        Self::armed_task("record", arguments, change)
     }
 
     fn armed_task(
@@ -146,6 +154,16 @@ impl Tool {
         let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
         let ns = text.split(' ').next().and_then(|ns| ns.parse().ok());
         ns.map(Duration::from_nanos)
+            .with_context(|| format!("understand {path}: {text}"))
+    }
+
+    /// Bytes that it has written, to wherever.
+    pub(super) fn written(&self) -> Result<u64> {
+        let path = format!("/proc/{}/io", self.child.id());
+        let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        let bytes = text.lines().find_map(|line| line.strip_prefix("wchar: "));
+        bytes
+            .and_then(|bytes| bytes.parse().ok())
             .with_context(|| format!("understand {path}: {text}"))
     }
 

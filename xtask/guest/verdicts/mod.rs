@@ -36,7 +36,9 @@ pub(crate) fn all(job: &Job) -> Result<()> {
     for cell in cells(&job.scenarios, &job.versions) {
         let started = Instant::now();
         let mut measured = Measured::new(cell);
-        if let Err(error) = measure(&mut ready, &mut measured) {
+        if let Some(why) = client::lacks(measured.cell.version)? {
+            measured.skipped = Some(why);
+        } else if let Err(error) = measure(&mut ready, &mut measured) {
             measured.error = Some(format!("{error:#}"));
             ready = None;
         }

@@ -63,7 +63,7 @@ pub(super) fn below(bench: &mut Bench<'_>) -> Result<()> {
 }
 
 pub(super) fn several(bench: &mut Bench<'_>) -> Result<()> {
-    let other = ground::other(bench.version());
+    let other = ground::other(bench.version())?;
     fs::create_dir_all(OTHER).with_context(|| format!("create {OTHER}"))?;
     client::mount_at(other, OTHER)?;
     bench.now_mounted()?;

@@ -54,6 +54,9 @@ pub(crate) enum Client {
     /// Made up: over v4.0 as without-be189f7e, else as stock (two mounts, one of them affected)
     #[value(name = "affected-on-v40")]
     AffectedOnV40,
+    /// Newest kernels may be built so: without NFSv4.0
+    #[value(name = "without-v4.0")]
+    WithoutV40,
     /// That of 4.4 to 4.17, which the kernels like:4.4 and like:4.14 have as their own
     #[value(skip)]
     Before418,
@@ -67,6 +70,7 @@ impl Client {
             Client::WithoutSeries => "without-series",
             Client::Be189f7eOnly => "be189f7e-only",
             Client::AffectedOnV40 => "affected-on-v40",
+            Client::WithoutV40 => "without-v4.0",
             Client::Before418 => "before-4.18",
         }
     }
@@ -77,13 +81,19 @@ impl Client {
             Client::Stock | Client::Before418 => &[],
             Client::WithoutBe189f7e | Client::WithoutSeries => &["5.10", "6.1", "6.12", "7"],
             Client::Be189f7eOnly | Client::AffectedOnV40 => &["6.1"],
+            Client::WithoutV40 => &["7"],
         }
+    }
+
+    /// Whether it cannot speak that version.
+    pub(crate) fn lacks(self, version: NfsVersion) -> bool {
+        self == Client::WithoutV40 && version == NfsVersion::V40
     }
 
     /// Whether an ordinary open of a file that is open may be answered with no OPEN.
     pub(crate) fn is_affected(self, version: NfsVersion) -> bool {
         match self {
-            Client::Stock | Client::Be189f7eOnly => false,
+            Client::Stock | Client::Be189f7eOnly | Client::WithoutV40 => false,
             Client::WithoutBe189f7e | Client::WithoutSeries | Client::Before418 => true,
             Client::AffectedOnV40 => version == NfsVersion::V40,
         }
@@ -92,7 +102,10 @@ impl Client {
     /// Whether the name of a regular file is accepted unchecked on open.
     pub(crate) fn accepts_names(self, version: NfsVersion) -> bool {
         match self {
-            Client::Stock | Client::WithoutBe189f7e | Client::AffectedOnV40 => false,
+            Client::Stock
+            | Client::WithoutBe189f7e
+            | Client::AffectedOnV40
+            | Client::WithoutV40 => false,
             Client::WithoutSeries | Client::Be189f7eOnly | Client::Before418 => {
                 version == NfsVersion::V40
             }
@@ -103,7 +116,10 @@ impl Client {
     /// left: the full revalidation does, and only before the series was it asked on open.
     pub(crate) fn refuses_unlinked(self, version: NfsVersion) -> bool {
         match self {
-            Client::Stock | Client::WithoutBe189f7e | Client::AffectedOnV40 => false,
+            Client::Stock
+            | Client::WithoutBe189f7e
+            | Client::AffectedOnV40
+            | Client::WithoutV40 => false,
             Client::WithoutSeries | Client::Be189f7eOnly | Client::Before418 => {
                 version != NfsVersion::V40
             }

@@ -44,6 +44,14 @@ impl Verdict {
 
 pub(crate) fn judge(outcome: &Outcome, client: Client, traced: bool) -> Verdict {
     let mut verdict = Verdict::default();
+    // A kernel of one's own may lack v4.0; a client of the lab is known to.
+    let lacks = outcome.version.is_some_and(|it| client.lacks(it));
+    if outcome.skipped.is_some() || lacks {
+        verdict.check(outcome.skipped.is_some(), || {
+            "this client has no such version, and yet it was mounted".to_owned()
+        });
+        return verdict;
+    }
     if let Some(error) = &outcome.error {
         verdict.0.push(format!("could not be measured: {error}"));
         return verdict;

@@ -86,14 +86,19 @@ fn keep_captures(dir: &Path, options: &Options, report: &Report) -> Result<()> {
     cache::create_dir(dir)?;
     let kernel = options.spec.kernel.replace("debian:", "").replace(':', "-");
     for (outcome, _) in &report.outcomes {
-        let (Some(hex), Some(version)) = (&outcome.capture, outcome.version) else {
+        let (Some(recording), Some(version)) = (recording(outcome)?, outcome.version) else {
             continue;
         };
         let client = options.spec.client.name();
         let name = format!("{kernel}-{client}-{}-v{version}.nfst", outcome.scenario);
-        cache::write(&dir.join(name), unhex(hex)?)?;
+        cache::write(&dir.join(name), recording)?;
     }
     Ok(())
+}
+
+/// What nfs-trace recorded, if it was brought out of the guest.
+pub(crate) fn recording(outcome: &Outcome) -> Result<Option<Vec<u8>>> {
+    outcome.capture.as_deref().map(unhex).transpose()
 }
 
 fn unhex(text: &str) -> Result<Vec<u8>> {

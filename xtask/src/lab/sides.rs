@@ -18,12 +18,16 @@ pub(crate) fn block(pair: [&Outcome; 2]) -> Result<String> {
         let head = if index == 0 { "  opens" } else { "" };
         text.push_str(&line(head, &[cell(&left), cell(&right)]));
     }
-    let read = pair.map(|outcome| judge::describe(&outcome.workload.reads));
-    text.push_str(&line("  read", &read));
-    let sent = pair.map(|outcome| judge::sent(outcome).open.to_string());
-    text.push_str(&line("  OPENs", &sent));
+    text.push_str(&oracles(pair));
     text.push_str(&line("  so", &[answer(pair[0])?, answer(pair[1])?]));
     Ok(text)
+}
+
+/// What does not come from nfs-trace: what was read, and the kernel's own count of OPENs.
+pub(crate) fn oracles(pair: [&Outcome; 2]) -> String {
+    let read = pair.map(|outcome| judge::describe(&outcome.workload.reads));
+    let sent = pair.map(|outcome| judge::sent(outcome).open.to_string());
+    line("  read", &read) + &line("  OPENs", &sent)
 }
 
 /// A head and two cells.
@@ -34,12 +38,6 @@ pub(crate) fn line(head: &str, cells: &[String; 2]) -> String {
         "{}\n",
         format!("{head:8} {left:COLUMN$} {between} {right}").trim_end()
     )
-}
-
-/// Whether both took the same paths, in the same order, and read the same.
-pub(crate) fn same(pair: [&Outcome; 2]) -> Result<bool> {
-    let [left, right] = pair;
-    Ok(open_groups(left)? == open_groups(right)? && left.workload.reads == right.workload.reads)
 }
 
 /// Opens of the same kind in a row as one line: `11 x CACHED, name accepted`.

@@ -11,8 +11,11 @@ use super::{
 
 /// One line, and what is wrong below it.
 pub(crate) fn line(outcome: &Outcome, verdict: &Verdict) -> String {
-    let word = if verdict.is_pass() { "PASS" } else { "FAIL" };
     let version = outcome.version.map(String::from).unwrap_or_default();
+    if let (Some(why), true) = (&outcome.skipped, verdict.is_pass()) {
+        return format!("SKIPPED {:<9} v{version} {why}\n", outcome.scenario);
+    }
+    let word = if verdict.is_pass() { "PASS" } else { "FAIL" };
     let sent = judge::sent(outcome);
     let mut text = format!(
         "{word} {:<12} v{version} {:>6} opens  {:<28} OPEN {:<6} LOOKUP {:<5} read {:<24} {:>5.1} s\n",
@@ -73,10 +76,13 @@ pub(crate) fn summary(spec: &Spec, outcomes: &[(Outcome, Verdict)]) {
                 let cell = outcomes.iter().find(|(outcome, _)| {
                     outcome.scenario == name && outcome.version == Some(*version)
                 });
-                cell.map_or(
-                    "-   ",
-                    |(_, verdict)| if verdict.is_pass() { "pass" } else { "FAIL" },
-                )
+                cell.map_or("-   ", |(outcome, verdict)| {
+                    match (verdict.is_pass(), &outcome.skipped) {
+                        (false, _) => "FAIL",
+                        (true, Some(_)) => "skip",
+                        (true, None) => "pass",
+                    }
+                })
             })
             .collect();
         println!("  {name:<14}{}", words.join("  "));

@@ -41,6 +41,11 @@ const REOPENS: usize = 2;
 /// The first reopens after the rename follow one another; later ones after this pause.
 const AT_ONCE: usize = 5;
 const PAUSE: Duration = Duration::from_millis(500);
+/// Over v4.1 and later an open with it asks for no delegation (nfs4_map_atomic_open_share(),
+/// fs/nfs/nfs4proc.c). A delegation for writing would serve all later opens, and nothing that this
+/// process may do to its file makes the client return it there (nfs4_inode_make_writeable(),
+/// fs/nfs/delegation.c). nfsd hands them out since 6.6.
+const NO_DELEGATION: OFlags = OFlags::DIRECT;
 /// Names that are looked at in search of a file that can be read.
 const LOOK_AT: usize = 1000;
 
@@ -177,8 +182,8 @@ fn own_file(own: &OwnDir, job: &Job, remark: Option<String>) -> anyhow::Result<(
         for _ in 0..REOPENS {
             file.open(Purpose::Reopen, mode)?;
         }
-        // A changed mode makes the client return a delegation (nfs_setattr, fs/nfs/inode.c),
-        // so that what follows is not served by it.
+        // A changed mode makes the client return a delegation for reading, over v4.0 any
+        // (nfs4_proc_setattr, fs/nfs/nfs4proc.c), so that what follows is not served by it.
         let bits: [RawMode; 3] = [0o640, 0o600, 0o644];
         fchmod(&held, Permissions::from_raw_mode(bits[index]))
             .context("failed to chmod our file")?;
@@ -196,6 +201,7 @@ fn own_file(own: &OwnDir, job: &Job, remark: Option<String>) -> anyhow::Result<(
 
 fn write(own: &OwnDir, name: &str, text: &str) -> anyhow::Result<()> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = flags | NO_DELEGATION;
     openat(&own.dir, name, flags, Permissions::from_raw_mode(0o600))
         .map(File::from)
         .map_err(io::Error::from)
@@ -320,8 +326,8 @@ impl Name<'_> {
     fn try_open(&self, mode: Mode) -> rustix::io::Result<OwnedFd> {
         let flags = match mode {
             Mode::Read => OFlags::RDONLY,
-            Mode::Write => OFlags::WRONLY,
-            Mode::ReadWrite => OFlags::RDWR,
+            Mode::Write => OFlags::WRONLY | NO_DELEGATION,
+            Mode::ReadWrite => OFlags::RDWR | NO_DELEGATION,
         };
         // Should the name have become a device or a pipe meanwhile: do not wait for it.
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;

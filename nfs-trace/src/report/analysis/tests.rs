@@ -3,38 +3,13 @@
 use super::*;
 use crate::{
     event::Pointer,
-    kernel::lookup_flags::LookupFlags,
     report::{
         model::ChangeKind,
-        testing::{self, path, step},
+        testing::{self, path, session, step},
     },
-    session::{ATTACHED, Session, StartupMs},
+    session::Session,
     trace::{NameCheck, StepKind},
 };
-
-fn session() -> Session {
-    let probes = ["nfs4_open_done", "update_open_stateid"];
-    Session {
-        abi_version: 1,
-        version: "1".into(),
-        kernel: "6.1".into(),
-        transport: "ring".into(),
-        layout: "btf".into(),
-        layout_why: String::new(),
-        probes: probes.map(|it| (it.into(), ATTACHED.into())).into(),
-        lookup_flags: LookupFlags::BEFORE_6_15,
-        mounts: vec![Mount {
-            dev: 45,
-            point: "/mnt".into(),
-            fs_type: "nfs4".into(),
-            source: "server:/".into(),
-            nfs_version: Some("4.0".into()),
-        }],
-        clock_offset_ns: 0,
-        armed_ns: 0,
-        startup_ms: StartupMs::default(),
-    }
-}
 
 struct Made {
     session: Session,
