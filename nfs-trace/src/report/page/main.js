@@ -25,7 +25,7 @@ function summary() {
   const names = report.names.length + report.left_out.names + report.left_out.names_forgotten;
   $('summary').append(
     fact(end.opens.toLocaleString('en'), `opens of ${count(names, 'name')}${data.all > opens.length ? `; ${opens.length.toLocaleString('en')} of them are in this page: first those that went otherwise than the one before` : ''}`),
-    fact(report.proved_stale.toLocaleString('en'), 'cached opens proved stale: a later LOOKUP or OPEN named another file (those that came after the rename)', report.proved_stale > 0),
+    fact(report.proved_stale.toLocaleString('en'), 'cached opens proved stale (those after the rename): a later LOOKUP or OPEN named another file', report.proved_stale > 0),
     el('table', {}, el('thead', {}, el('tr', {}, ...titles.map((it, n) => el('th', { class: n && n !== 2 ? 'n' : null }, it)))), el('tbody', {}, ...rows)),
     fact(lost.length || end.incomplete || unread.length ? 'incomplete' : 'complete',
       [...unread, ...lost, end.incomplete ? `${count(end.incomplete, 'open')} with a gap` : ''].filter(Boolean).join(', ') || 'nothing lost, every open seen to its end'));
@@ -57,9 +57,11 @@ function facts() {
     const until = clock(since(change.before.replied));
     const between = change.after ? `between ${clock(since(change.after.sent))} and ${until}` : `before ${until}`;
     const what = change.kind === 'removed' ? `File ${change.old} was removed` : `File ${change.old} was replaced by ${change.new ?? 'another one'}`;
-    const stale = change.between.opens + change.afterwards.opens;
+    const { between: within, afterwards } = change;
+    const stale = [within.opens ? `${count(within.opens, 'cached open')} in between got file ${change.old}. ` : '',
+      afterwards.opens ? `${count(afterwards.opens, 'cached open')} after that got file ${change.old}. ` : ''].join('');
     parts.push(el('b', {}, `${what} ${between}`), `, as ${change.before.by} of ${who(change.before.opener)} noticed. `,
-      stale ? el('span', { class: 'stale' }, `${count(stale, 'cached open')} got the old file. `) : '');
+      stale ? el('span', { class: 'stale' }, stale) : '');
   }
   const kept = byName[state.name].length;
   if (kept < name.opens) parts.push(`${count(kept, 'open')} of them ${kept === 1 ? 'is' : 'are'} in this page. `);

@@ -1,5 +1,5 @@
 // The sequence diagram of one name: a run of opens that went the same way is drawn once.
-const ROW = 21, PROCESS = 190, MARGIN = 16;
+const ROW = 23, PROCESS = 190, MARGIN = 16;
 
 function sequence() {
   const name = report.names[state.name];
