@@ -188,7 +188,8 @@ impl Recorder {
         if let Some(mounts) = around.mounts()
             && *mounts != *self.parts.known_mounts()
         {
-            self.learn_mounts(mounts)?;
+            self.parts.mounts(mounts)?;
+            self.know_mounts();
         }
         Ok(())
     }

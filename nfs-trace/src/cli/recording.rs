@@ -216,7 +216,8 @@ pub struct DiffArgs {
     /// Which opens.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Compare what the filters given to `record` leave out, too
+    /// Compare what the filters given to `record` leave out, too (its --open-path is never applied:
+    /// both sides of a pair belong to it)
     #[arg(long)]
     pub unfiltered: bool,
     /// Show opens that did not change, too

@@ -6,39 +6,76 @@
 //! changed; among those, the one that pairs the earliest. With as many opens on both sides, the
 //! first is the first, the second the second, and so on.
 
+use std::rc::Rc;
+
 use super::answer::{Likeness, Open};
 
-/// Places in the two sequences: both, or what is there only before or only after.
-pub type Pair = (Option<usize>, Option<usize>);
+/// Opens that follow each other on both sides, or on the one where they have no partner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pairs {
+    /// Place of the first, before; nothing if they are only after.
+    pub before: Option<usize>,
+    /// Place of the first, after; nothing if they were only before.
+    pub after: Option<usize>,
+    /// How many.
+    pub count: usize,
+}
 
 /// Above this many cells, a table would take too much of memory and time.
 const CELLS: usize = 16 << 20;
 
-/// The pairs, in order.
+/// Which is which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alignment {
-    /// See [`Pair`].
-    pub pairs: Vec<Pair>,
+    /// In their order.
+    pub pairs: Vec<Pairs>,
     /// There were too many to look for the best way: they are paired in their order alone.
     pub in_order_alone: bool,
 }
 
+impl Alignment {
+    fn push(&mut self, before: Option<usize>, after: Option<usize>, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let follows = |first: Option<usize>, count, next: Option<usize>| match (first, next) {
+            (Some(first), Some(next)) => first + count == next,
+            (None, None) => true,
+            _ => false,
+        };
+        match self.pairs.last_mut() {
+            Some(last)
+                if follows(last.before, last.count, before)
+                    && follows(last.after, last.count, after) =>
+            {
+                last.count += count;
+            }
+            _ => self.pairs.push(Pairs {
+                before,
+                after,
+                count,
+            }),
+        }
+    }
+}
+
 /// Aligns two sequences; their items are places in `opens`.
 #[must_use]
-pub fn align(before: &[u32], after: &[u32], opens: &[Open]) -> Alignment {
+pub fn align(before: &[u32], after: &[u32], opens: &[Rc<Open>]) -> Alignment {
     align_within(before, after, opens, CELLS)
 }
 
-fn align_within(before: &[u32], after: &[u32], opens: &[Open], cells: usize) -> Alignment {
+fn align_within(before: &[u32], after: &[u32], opens: &[Rc<Open>], cells: usize) -> Alignment {
     let may_be = |(one, other): (&u32, &u32)| {
         one == other || opens[*one as usize].may_be(&opens[*other as usize])
     };
-    let in_order = before.iter().zip(after).all(may_be);
-    if before.len() == after.len() && in_order {
-        return Alignment {
-            pairs: (0..before.len()).map(|at| (Some(at), Some(at))).collect(),
-            in_order_alone: false,
-        };
+    let mut alignment = Alignment {
+        pairs: Vec::new(),
+        in_order_alone: false,
+    };
+    if before.len() == after.len() && before.iter().zip(after).all(may_be) {
+        alignment.push(Some(0), Some(0), before.len());
+        return alignment;
     }
     // What is the same at both ends is the same in the best way too.
     let same = |(one, other): &(&u32, &u32)| one == other;
@@ -51,40 +88,38 @@ fn align_within(before: &[u32], after: &[u32], opens: &[Open], cells: usize) -> 
     let fits = (left.len() + 1)
         .checked_mul(right.len() + 1)
         .is_some_and(|needed| needed <= cells);
-    let middle = match fits {
-        true => best(left, right, opens),
-        false => in_their_order(left, right, opens),
-    };
-    let mut pairs: Vec<Pair> = (0..head).map(|at| (Some(at), Some(at))).collect();
-    let moved = |at: Option<usize>, by| at.map(|at| at + by);
-    pairs.extend(
-        middle
-            .into_iter()
-            .map(|(one, other)| (moved(one, head), moved(other, head))),
-    );
-    let ends = (before.len() - tail, after.len() - tail);
-    pairs.extend((0..tail).map(|at| (Some(ends.0 + at), Some(ends.1 + at))));
-    Alignment {
-        pairs,
-        in_order_alone: !fits,
+    alignment.in_order_alone = !fits;
+    alignment.push(Some(0), Some(0), head);
+    let moved = |at: Option<usize>| at.map(|at| at + head);
+    let mut push = |before, after| alignment.push(moved(before), moved(after), 1);
+    match fits {
+        true => best(left, right, opens, &mut push),
+        false => in_their_order(left, right, opens, &mut push),
     }
+    alignment.push(Some(before.len() - tail), Some(after.len() - tail), tail);
+    alignment
 }
 
+/// Takes a place before and one after, or one of them.
+type Push<'a> = &'a mut dyn FnMut(Option<usize>, Option<usize>);
+
 /// The first with the first, and so on.
-fn in_their_order(left: &[u32], right: &[u32], opens: &[Open]) -> Vec<Pair> {
-    let mut pairs = Vec::with_capacity(left.len().max(right.len()));
+fn in_their_order(left: &[u32], right: &[u32], opens: &[Rc<Open>], push: Push<'_>) {
     for at in 0..left.len().max(right.len()) {
         match (left.get(at), right.get(at)) {
             (Some(one), Some(other)) if opens[*one as usize].may_be(&opens[*other as usize]) => {
-                pairs.push((Some(at), Some(at)));
+                push(Some(at), Some(at));
             }
             (one, other) => {
-                pairs.extend(one.map(|_| (Some(at), None)));
-                pairs.extend(other.map(|_| (None, Some(at))));
+                if one.is_some() {
+                    push(Some(at), None);
+                }
+                if other.is_some() {
+                    push(None, Some(at));
+                }
             }
         }
     }
-    pairs
 }
 
 /// Where a cell of the table leads.
@@ -97,7 +132,7 @@ enum Step {
 
 /// Dynamic programming from the ends: a cell is the cheapest way for what is behind it. Without a
 /// partner costs more than any number of changes.
-fn best(left: &[u32], right: &[u32], opens: &[Open]) -> Vec<Pair> {
+fn best(left: &[u32], right: &[u32], opens: &[Rc<Open>], push: Push<'_>) {
     const ALONE: u64 = 1 << 32;
     let width = right.len() + 1;
     let mut steps = vec![Step::Both; (left.len() + 1) * width];
@@ -128,30 +163,28 @@ fn best(left: &[u32], right: &[u32], opens: &[Open]) -> Vec<Pair> {
         }
         below = costs;
     }
-    let mut pairs = Vec::with_capacity(left.len().max(right.len()));
     let (mut row, mut at) = (0, 0);
     while row < left.len() || at < right.len() {
         match steps[row * width + at] {
             Step::Both => {
-                pairs.push((Some(row), Some(at)));
+                push(Some(row), Some(at));
                 row += 1;
                 at += 1;
             }
             Step::Before => {
-                pairs.push((Some(row), None));
+                push(Some(row), None);
                 row += 1;
             }
             Step::After => {
-                pairs.push((None, Some(at)));
+                push(None, Some(at));
                 at += 1;
             }
         }
     }
-    pairs
 }
 
 /// What it costs to pair two opens; nothing if they cannot be the same.
-fn change(one: u32, other: u32, opens: &[Open]) -> Option<u64> {
+fn change(one: u32, other: u32, opens: &[Rc<Open>]) -> Option<u64> {
     if one == other {
         return Some(0);
     }
@@ -174,8 +207,8 @@ mod tests {
     };
 
     /// Letters are answers; a capital one was asked for with other flags.
-    fn opens(letters: &str) -> (Vec<u32>, Vec<Open>) {
-        let all: Vec<Open> = ('a'..='z')
+    fn opens(letters: &str) -> (Vec<u32>, Vec<Rc<Open>>) {
+        let all: Vec<Rc<Open>> = ('a'..='z')
             .chain('A'..='Z')
             .map(|letter| Open {
                 flags: Some(
@@ -199,6 +232,7 @@ mod tests {
                     complete: true,
                 },
             })
+            .map(Rc::new)
             .collect();
         let place = |letter: char| match letter {
             'a'..='z' => u32::from(letter) - u32::from('a'),
@@ -215,11 +249,15 @@ mod tests {
         let letter = |text: &str, at: Option<usize>| {
             at.map_or('-', |at| text.chars().nth(at).expect("a letter"))
         };
-        let pairs = alignment
-            .pairs
-            .iter()
-            .map(|(one, other)| format!("{}{}", letter(before, *one), letter(after, *other)));
-        pairs.collect::<Vec<_>>().join(" ")
+        let mut pairs = Vec::new();
+        for run in alignment.pairs {
+            for at in 0..run.count {
+                let one = letter(before, run.before.map(|first| first + at));
+                let other = letter(after, run.after.map(|first| first + at));
+                pairs.push(format!("{one}{other}"));
+            }
+        }
+        pairs.join(" ")
     }
 
     #[test]

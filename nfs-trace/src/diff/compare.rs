@@ -1,11 +1,11 @@
 //! Two recordings, aligned and compared. Pure.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
 use serde::Serialize;
 
 use super::{
-    align::align,
+    align::{Alignment, align},
     answer::{Answer, Likeness, Open},
     side::{Answers, Key, Sequence, Side},
 };
@@ -33,7 +33,7 @@ pub struct Run {
     /// Which of its name and program the first of them is, from 1.
     pub first: u64,
     /// What was asked, and what was made of it.
-    pub open: Open,
+    pub open: Rc<Open>,
 }
 
 /// Equal pairs, one after the other.
@@ -156,41 +156,12 @@ impl Comparison {
         &mut self,
         key: Key,
         sequences: [Option<&Sequence>; 2],
-        opens: &[Open],
+        opens: &[Rc<Open>],
         words: &[PathWord],
     ) {
         let [before, after] = sequences.map(|it| it.map_or(&[][..], |it| &it.opens));
         let alignment = align(before, after, opens);
-        let mut groups: Vec<Group> = Vec::new();
-        // What the last group is made of, and where its next pair would be.
-        let mut last = None;
-        for (one, other) in alignment.pairs {
-            let places = (one.map(|at| before[at]), other.map(|at| after[at]));
-            let [one, other] = [(one, before), (other, after)].map(|(at, list)| {
-                at.map(|at| Run {
-                    first: at as u64 + 1,
-                    open: opens[list[at] as usize].clone(),
-                })
-            });
-            let wanted = |run: &Option<Run>| {
-                run.as_ref()
-                    .is_some_and(|run| words.contains(&run.open.answer.open_path))
-            };
-            if !words.is_empty() && !wanted(&one) && !wanted(&other) {
-                last = None;
-                continue;
-            }
-            match groups.last_mut() {
-                Some(group) if last == Some(places) => group.count += 1,
-                _ => groups.push(Group {
-                    count: 1,
-                    change: change(one.as_ref(), other.as_ref()),
-                    before: one,
-                    after: other,
-                }),
-            }
-            last = Some(places);
-        }
+        let groups = groups(&alignment, [before, after], opens, words);
         if groups.is_empty() {
             return;
         }
@@ -280,6 +251,54 @@ impl Group {
             &self.after.as_ref()?.open.answer,
         ))
     }
+}
+
+/// Puts equal pairs that follow each other together, of those that are wanted.
+fn groups(
+    alignment: &Alignment,
+    sides: [&[u32]; 2],
+    opens: &[Rc<Open>],
+    words: &[PathWord],
+) -> Vec<Group> {
+    let open = |place: u32| &opens[place as usize];
+    let is_wanted = |places: &[Option<u32>; 2]| {
+        let mut paths = places.iter().flatten().map(|it| open(*it).answer.open_path);
+        words.is_empty() || paths.any(|path| words.contains(&path))
+    };
+    let mut groups: Vec<Group> = Vec::new();
+    // The pair before, and whether it was wanted.
+    let mut last = None;
+    for pairs in &alignment.pairs {
+        let firsts = [pairs.before, pairs.after];
+        for next in 0..pairs.count {
+            let at = firsts.map(|first| first.map(|first| first + next));
+            let places = [0, 1].map(|side| at[side].map(|at| sides[side][at]));
+            let wanted = match last {
+                Some((before, wanted)) if before == places => wanted,
+                _ => is_wanted(&places),
+            };
+            match groups.last_mut() {
+                _ if !wanted => {}
+                Some(group) if last == Some((places, true)) => group.count += 1,
+                _ => {
+                    let [before, after] = [0, 1].map(|side| {
+                        Some(Run {
+                            first: at[side]? as u64 + 1,
+                            open: Rc::clone(open(places[side]?)),
+                        })
+                    });
+                    groups.push(Group {
+                        count: 1,
+                        change: change(before.as_ref(), after.as_ref()),
+                        before,
+                        after,
+                    });
+                }
+            }
+            last = Some((places, wanted));
+        }
+    }
+    groups
 }
 
 fn change(before: Option<&Run>, after: Option<&Run>) -> Change {

@@ -1,5 +1,5 @@
 //! One recording as `diff` needs it: the answers of each name and program, in order. It takes four
-//! bytes an open, and each name and each different answer once.
+//! bytes an open; beside that it grows with names and different answers, not with opens.
 
 use std::{
     cell::RefCell,
@@ -25,11 +25,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// Mount point; nothing if it is not known, or does not matter.
-    pub mount: Option<String>,
+    pub mount: Option<Rc<str>>,
     /// Path below the mount; nothing if it is not known.
-    pub path: Option<String>,
+    pub path: Option<Rc<str>>,
     /// Command name.
-    pub comm: String,
+    pub comm: Rc<str>,
 }
 
 /// The opens of one [`Key`].
@@ -47,8 +47,8 @@ pub struct Sequence {
 #[derive(Debug, Default)]
 pub struct Answers {
     /// In the order in which they were found.
-    pub all: Vec<Open>,
-    places: HashMap<Open, u32>,
+    pub all: Vec<Rc<Open>>,
+    places: HashMap<Rc<Open>, u32>,
 }
 
 impl Answers {
@@ -57,7 +57,8 @@ impl Answers {
             return *place;
         }
         let place = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
-        self.all.push(open.clone());
+        let open = Rc::new(open);
+        self.all.push(Rc::clone(&open));
         self.places.insert(open, place);
         place
     }
@@ -73,7 +74,8 @@ pub struct Side {
     /// In the order of their first opens.
     pub sequences: Vec<Sequence>,
     places: HashMap<Key, usize>,
-    names: HashSet<(Option<String>, Option<String>)>,
+    /// The names, of no program.
+    names: HashSet<Key>,
     /// How it ended; nothing before that.
     pub end: Option<End>,
 }
@@ -89,9 +91,9 @@ impl Side {
     /// Takes a row.
     pub(super) fn add(&mut self, row: &Row, answers: &mut Answers) {
         let key = Key {
-            mount: row.mount.clone(),
-            path: row.path.clone(),
-            comm: row.comm.clone(),
+            mount: row.mount.as_deref().map(Into::into),
+            path: row.path.as_deref().map(Into::into),
+            comm: row.comm.as_str().into(),
         };
         if let Some(version) = &row.nfs_version
             && !self.versions.contains(version)
@@ -101,7 +103,10 @@ impl Side {
         let place = match self.places.get(&key) {
             Some(place) => *place,
             None => {
-                let begins = self.names.insert((key.mount.clone(), key.path.clone()));
+                let begins = self.names.insert(Key {
+                    comm: "".into(),
+                    ..key.clone()
+                });
                 self.places.insert(key.clone(), self.sequences.len());
                 self.sequences.push(Sequence {
                     key,

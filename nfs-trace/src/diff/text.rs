@@ -119,7 +119,7 @@ impl Table {
     }
 
     fn name(&self, text: &mut String, comparison: &Comparison, name: &Name) {
-        let by = [Some(name.key.comm.as_str()), name.flags()];
+        let by = [Some(&*name.key.comm), name.flags()];
         let by: Vec<&str> = by
             .into_iter()
             .flatten()

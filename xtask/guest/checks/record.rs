@@ -173,7 +173,8 @@ fn copies(file: &str, rows: usize) -> Result<Copies> {
 }
 
 impl Copies {
-    /// They show the first rows of the whole, and say that there is more.
+    /// They show the first rows of the whole, and say that there is more. An open whose end is
+    /// in the block that is cut shows as incomplete.
     fn are_parts_of(&self, whole: &Ended) -> Result<()> {
         let rows = whole.rows();
         for (file, words) in [
@@ -187,7 +188,11 @@ impl Copies {
             }
             let report = ended.report()?;
             ensure!(report.end["unread"]["no_end"] == true, "{}", report.end);
-            let shown = ended.rows();
+            let (shown, cut): (Vec<&str>, Vec<&str>) = ended
+                .rows()
+                .into_iter()
+                .partition(|row| row.contains("\"complete\":true"));
+            ensure!(cut.len() <= 1, "{} incomplete rows: {cut:?}", cut.len());
             ensure!(
                 !shown.is_empty() && rows.starts_with(&shown),
                 "{} rows of {}: {:?}",
