@@ -34,9 +34,16 @@ const FILE: u64 = FOLDER + (1 << 30);
 #[allow(dead_code, reason = "tests take the rest of this file")]
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let wrong = || io::Error::other("usage: generate SEED EVENTS FILE (- for stdout)");
-    let [seed, events, file] = arguments.as_slice() else {
-        return Err(wrong());
+    let wrong = || io::Error::other("usage: generate SEED EVENTS FILE [FILES] (- for stdout)");
+    let (seed, events, file, files) = match arguments.as_slice() {
+        [seed, events, file] => (seed, events, file, FILES),
+        [seed, events, file, files] => (
+            seed,
+            events,
+            file,
+            files.parse().ok().filter(|it| *it > 0).ok_or_else(wrong)?,
+        ),
+        _ => return Err(wrong()),
     };
     let seed = seed.parse().map_err(|_| wrong())?;
     let events = events.parse().map_err(|_| wrong())?;
@@ -44,7 +51,7 @@ fn main() -> io::Result<()> {
         "-" => Box::new(io::stdout()),
         file => Box::new(File::create(file)?),
     };
-    generate(seed, events, BufWriter::new(out))
+    generate_of(files, seed, events, BufWriter::new(out))
 }
 
 /// The recording of a made-up machine.
@@ -91,15 +98,32 @@ pub(crate) fn header(seed: u64) -> Header {
 }
 
 /// Writes a recording of so many records.
+#[allow(dead_code, reason = "for tests")]
 pub(crate) fn generate(seed: u64, events: u64, out: impl Write) -> io::Result<()> {
+    generate_of(FILES, seed, events, out)
+}
+
+/// The same with opens of so many files.
+fn generate_of(files: u64, seed: u64, events: u64, out: impl Write) -> io::Result<()> {
     let mut writer = Writer::new(out, &header(seed))?;
-    records(seed, events, |record| writer.record(record))?;
+    records_of(files, seed, events, |record| writer.record(record))?;
     writer.finish(KernelCounts::default(), false)?;
     Ok(())
 }
 
 /// Hands so many records to `take`.
+#[allow(dead_code, reason = "for tests")]
 pub(crate) fn records(
+    seed: u64,
+    events: u64,
+    take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    records_of(FILES, seed, events, take)
+}
+
+/// The same with opens of so many files.
+fn records_of(
+    files: u64,
     seed: u64,
     events: u64,
     take: impl FnMut(&[u8]) -> io::Result<()>,
@@ -110,7 +134,7 @@ pub(crate) fn records(
         began_ns: None,
         left: events,
         seqs: vec![None; THREADS as usize],
-        named: vec![false; FILES as usize],
+        named: vec![false; files as usize],
         take,
     };
     machine.name(0, ROOT, ROOT, "/")?;
@@ -140,7 +164,7 @@ impl<F: FnMut(&[u8]) -> io::Result<()>> Machine<F> {
     /// One open(2), one of three wire, the others cached.
     fn open(&mut self) -> io::Result<()> {
         let thread = self.rng.u32(..THREADS);
-        let file = self.rng.u64(..FILES);
+        let file = self.rng.u64(..self.named.len() as u64);
         let dentry = FILE + file * 192;
         if !self.named[file as usize] {
             self.named[file as usize] = true;

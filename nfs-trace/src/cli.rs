@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::recording::{DiffArgs, RecordArgs, ReplayArgs};
+pub use self::recording::{DiffArgs, RecordArgs, RecordedArgs, ReplayArgs, ReportArgs};
 use self::values::{buffer_size, period, time, withheld};
 use crate::{kernel::layout::Source, trace::PathWord, transport::Transport};
 
@@ -30,6 +30,9 @@ pub enum Command {
     Record(Box<RecordArgs>),
     /// Show a recording, as `trace` would have
     Replay(Box<ReplayArgs>),
+    /// Report on a recording: renames, old files served, holders, latencies; for people, scripts and
+    /// other programs
+    Report(Box<ReportArgs>),
     /// Compare two recordings of one scenario, open by open: what does my patch do?
     Diff(Box<DiffArgs>),
     /// Say whether this kernel is affected, mount by mount, with evidence

@@ -48,6 +48,7 @@ pub mod recording;
 pub mod refusal;
 pub mod render;
 pub mod replay;
+pub mod report;
 pub mod returns;
 pub mod row;
 pub mod run;

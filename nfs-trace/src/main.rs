@@ -13,7 +13,7 @@ use nfs_trace::{
     cli::{Cli, Command},
     completions, diff,
     exit::{Exit, status_of},
-    launch, manual, probes, record, replay, run,
+    launch, manual, probes, record, replay, report, run,
 };
 
 fn main() -> ExitCode {
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Trace(args) => run::trace(&args),
         Command::Record(args) => record::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Report(args) => report::run::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Check(args) => check::run::run(&args),
         Command::Probes(args) => probes::run(&args).map(ExitCode::from),

@@ -114,12 +114,14 @@ impl Pipeline {
         if self.show.raw_pointers {
             row.dentry_pointer = Some(format!("{:?}", path.dentry));
         }
+        let mount = self.session.mount(path.dev);
         if !self.wanted.lets(path.dev) || !self.show.filter.lets(&row) {
             self.summary.hide(&row);
+            self.render.hidden(path, &row, mount);
             return Ok(());
         }
         self.summary.show(&row);
-        self.render.row(&row)
+        self.render.path(path, &row, mount)
     }
 
     fn know_mounts(&mut self, now: Vec<Mount>) {

@@ -1,4 +1,5 @@
-//! `nfs-trace replay`: a recording through the pipeline of a trace. `diff` reads by it too.
+//! `nfs-trace replay`: a recording through the pipeline of a trace. `report` and `diff` read by it
+//! too.
 
 mod source;
 
@@ -11,8 +12,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 
-pub use self::source::Source;
-use self::source::not_over;
+pub use self::source::{Begin, Limits, Source, not_over, say_origin};
 use crate::{
     cli::{ReplayArgs, ShowArgs},
     diagnostics,
@@ -21,7 +21,6 @@ use crate::{
     names::{escape, escape_path},
     pipeline::{Pipeline, Show},
     recording::{Damage, Header, Item, Reader, Refusal, Resumption, Stacks},
-    render::Render,
     run::is_broken_pipe,
     show,
     sink::{Resumed, Sink, Surroundings},
@@ -37,15 +36,8 @@ const PLACES_TOLD: u64 = 20;
 /// With the exit status to use; see [`crate::exit`].
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     if let Some(output) = &args.show.output {
-        not_over(&args.files, output)?;
+        not_over(&args.recorded.files, output)?;
     }
-    let source = Source {
-        files: &args.files,
-        mount: &args.mount,
-        pid: &args.pid,
-        filter: &args.filter,
-        all: args.all,
-    };
     let ShowArgs {
         count,
         raw_pointers,
@@ -54,32 +46,27 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let limits = Limits {
         count,
         raw_pointers,
+        quiet: false,
     };
     let begin: Begin<'_> = Box::new(|header| {
-        let command = header.command_line.join(" ");
-        let by = format!("recorded on {} by: {command}", header.architecture);
-        diagnostics::say(&escape(by.as_bytes()));
+        say_origin(header);
         show::renderer(&args.show, args.verbose)
     });
-    match through(source, limits, begin) {
-        // Whoever read the rows has seen enough.
+    exit(through((&args.recorded).into(), limits, begin))
+}
+
+/// The exit status of what was made of a recording.
+///
+/// # Errors
+/// What went wrong, but for a reader who has seen enough.
+pub fn exit(outcome: anyhow::Result<Unread>) -> anyhow::Result<ExitCode> {
+    match outcome {
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Ok.into()),
         Err(error) => Err(error),
         Ok(unread) if unread.is_damaged() => Ok(Exit::Failure.into()),
         Ok(_) => Ok(Exit::Ok.into()),
     }
 }
-
-/// See [`Show`].
-#[derive(Debug, Clone, Copy, Default)]
-#[expect(missing_docs, reason = "the same as there")]
-pub struct Limits {
-    pub count: Option<u64>,
-    pub raw_pointers: bool,
-}
-
-/// Makes what takes the rows of a recording that begins with this header.
-pub type Begin<'a> = Box<dyn FnOnce(&Header) -> anyhow::Result<Box<dyn Render>> + 'a>;
 
 /// Reads a recording, and hands its rows to what `begin` makes. What is damaged is said on stderr.
 /// Returns what could not be read.
@@ -160,7 +147,7 @@ impl<'a> Replay<'a> {
             self.unread.no_end = true;
         }
         if self.unread.places > PLACES_TOLD {
-            diagnostics::say(&format!(
+            self.say(&format!(
                 "{} more damaged places",
                 self.unread.places - PLACES_TOLD
             ));
@@ -199,7 +186,7 @@ impl<'a> Replay<'a> {
             Item::Begin(header) => return self.begin(*header, name),
             Item::Damage(damage) => self.damage(&damage, name),
             Item::NoEnd(at) => {
-                diagnostics::say(&format!(
+                self.say(&format!(
                     "{name}: byte {at}: the recording has no end: it is still being written, or \
                      was cut short"
                 ));
@@ -250,15 +237,24 @@ impl<'a> Replay<'a> {
             }
             Item::Resumption(resumption) => self.resume(*resumption)?,
             Item::Remark(remark) => {
+                let quiet = self.limits.quiet;
                 if let Some(pipeline) = &mut self.pipeline {
                     let session = pipeline.session().clone();
                     let notice = remark.notice(&session);
-                    diagnostics::say(&escape(notice.what.to_string().as_bytes()));
+                    if !quiet {
+                        diagnostics::say(&escape(notice.what.to_string().as_bytes()));
+                    }
                     pipeline.notice(&notice).context("failed to write")?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn say(&self, what: &str) {
+        if !self.limits.quiet {
+            diagnostics::say(&what);
+        }
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -287,7 +283,7 @@ impl<'a> Replay<'a> {
                 Some(records) => format!("{records} records"),
                 None => "it is not known what".into(),
             };
-            diagnostics::say(&format!(
+            self.say(&format!(
                 "{name}: byte {at}: {}: {bytes} bytes left out, and with them {cost}",
                 escape(why.as_bytes())
             ));
@@ -366,6 +362,7 @@ impl<'a> Replay<'a> {
         let Limits {
             count,
             raw_pointers,
+            ..
         } = self.limits;
         let show = Show {
             filter,

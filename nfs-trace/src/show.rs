@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal as _, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
@@ -13,6 +13,7 @@ use crate::{
     cli::{FilterArgs, Format, ShowArgs},
     exit::ExitError,
     filter::Filter,
+    names::escape_path,
     pipeline::Show,
     render::{
         Render,
@@ -51,14 +52,7 @@ pub fn show(args: &ShowArgs, filter: Filter, mounts: Vec<PathBuf>) -> Show {
 /// # Errors
 /// If the output cannot be created.
 pub fn renderer(args: &ShowArgs, steps: bool) -> anyhow::Result<Box<dyn Render>> {
-    let file: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(
-            File::create(path)
-                .with_context(|| format!("failed to create the output `{}`", path.display()))?,
-        ),
-        None => Box::new(io::stdout()),
-    };
-    let out = BufWriter::with_capacity(1 << 16, file);
+    let out = output(args.output.as_deref())?;
     Ok(match args.format {
         Format::Json => Box::new(Json::new(out)),
         Format::Text => {
@@ -72,6 +66,21 @@ pub fn renderer(args: &ShowArgs, steps: bool) -> anyhow::Result<Box<dyn Render>>
             Box::new(Text::new(out, io::stderr(), style))
         }
     })
+}
+
+/// This file, or stdout.
+///
+/// # Errors
+/// If it cannot be created.
+pub fn output(path: Option<&Path>) -> anyhow::Result<BufWriter<Box<dyn Write>>> {
+    let file: Box<dyn Write> = match path {
+        Some(path) => {
+            let what = || format!("failed to create the output `{}`", escape_path(path));
+            Box::new(File::create(path).with_context(what)?)
+        }
+        None => Box::new(io::stdout()),
+    };
+    Ok(BufWriter::with_capacity(1 << 16, file))
 }
 
 /// Columns of the terminal, if stdout is one.

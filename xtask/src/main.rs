@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod browser;
 mod build;
 mod cache;
 mod debian_tool;
@@ -13,6 +14,7 @@ mod fuzz;
 mod generate;
 mod lab;
 mod matrix;
+mod page;
 mod setup;
 mod test;
 mod tidy;
@@ -33,6 +35,7 @@ enum Task {
     Tidy(tidy::Options),
     Fuzz(fuzz::Options),
     Generate(generate::Options),
+    Page(page::Options),
     #[command(subcommand)]
     Lab(Box<Lab>),
 }
@@ -70,6 +73,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Tidy(options) => tidy::run(options),
         Task::Fuzz(options) => fuzz::run(options),
         Task::Generate(options) => generate::run(options),
+        Task::Page(options) => page::run(options),
         Task::Lab(task) => run_lab(task),
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     debian_tool, exec, fuzz,
     lab::{checks, client, run, table, verdicts},
     matrix::{MATRIX, Row, Task},
+    page,
     setup::{self, Needs, Tools},
     tidy, workspace,
 };
@@ -68,6 +69,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match fuzz::impossible() {
         None => steps.run("fuzz", || fuzz::check(&tools, fuzz::SECONDS)),
         Some(why) => steps.skipped.push(format!("fuzz: {why}")),
+    }
+    match page::program() {
+        Ok(program) => steps.run("page", || page::check(&tools, &program)),
+        Err(why) => {
+            let what = "the page of `report --html` in a browser";
+            steps.skipped.push(format!("{what}: {why:#}"));
+        }
     }
     let rows: Vec<&Row> = MATRIX.iter().filter(|row| *full || row.slice).collect();
     if *no_lab {

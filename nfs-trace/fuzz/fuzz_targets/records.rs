@@ -1,4 +1,4 @@
-//! Any bytes as records, through all of the pipeline: decoding, reconstruction, both formats.
+//! Any bytes as records, through all of the pipeline: decoding, reconstruction, both formats, reports.
 
 #![no_main]
 
@@ -9,15 +9,19 @@ use libfuzzer_sys::fuzz_target;
 use nfs_trace::{
     kernel::lookup_flags::LookupFlags,
     mounts::Mount,
+    notice::Notice,
     pipeline::{Pipeline, Show},
     render::{
         Render,
         json::Json,
         text::{Style, Text},
     },
+    report::{analysis::Analysis, html, kept::Kept, perfetto::Perfetto, text},
+    row::Row,
     session::{ATTACHED, Session, StartupMs},
     sink::{Sink as _, Surroundings},
-    summary::KernelCounts,
+    summary::{KernelCounts, Summary},
+    trace::OpenPath,
 };
 
 /// Each record behind one byte with its length, so that little has to be right.
@@ -40,6 +44,56 @@ impl Surroundings for Machine {
 
     fn mounts(&mut self) -> Option<Vec<Mount>> {
         None
+    }
+}
+
+/// All that `report` makes.
+#[derive(Default)]
+struct Reports {
+    analysis: Analysis,
+    kept: Kept,
+    perfetto: Option<Perfetto<io::Sink>>,
+}
+
+impl Render for Reports {
+    fn start(&mut self, session: &Session) -> io::Result<()> {
+        self.analysis.begin(session);
+        self.perfetto = Some(Perfetto::start(io::sink(), session)?);
+        Ok(())
+    }
+
+    fn row(&mut self, _row: &Row) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn path(&mut self, path: &OpenPath, row: &Row, mount: Option<&Mount>) -> io::Result<()> {
+        let is_new = self.analysis.take(path, row, mount, true);
+        self.kept.take(row, is_new);
+        // What is proved is proved of what was taken.
+        self.analysis.proof(path, mount);
+        match &mut self.perfetto {
+            Some(perfetto) => perfetto.take(path, row),
+            None => Ok(()),
+        }
+    }
+
+    fn notice(&mut self, _notice: &Notice<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self, summary: &Summary) -> io::Result<()> {
+        let report = self.analysis.report(summary, 10);
+        let style = text::Style {
+            width: Some(100),
+            colour: true,
+            zone: TimeZone::UTC,
+        };
+        text::write(&mut io::sink(), &report, &style)?;
+        html::write(&mut io::sink(), &report, &self.kept)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -75,7 +129,8 @@ fuzz_target!(|bytes: &[u8]| {
         steps: true,
         zone: TimeZone::UTC,
     };
-    let renders: [Box<dyn Render>; 2] = [
+    let renders: [Box<dyn Render>; 3] = [
+        Box::new(Reports::default()),
         Box::new(Json::new(io::sink())),
         Box::new(Text::new(io::sink(), io::sink(), style)),
     ];

@@ -74,6 +74,20 @@ EXIT STATUS
 #[derive(Debug, Args)]
 #[command(after_help = REPLAY_EXAMPLES)]
 pub struct ReplayArgs {
+    /// Which recording, and what of it.
+    #[command(flatten)]
+    pub recorded: RecordedArgs,
+    /// How to print.
+    #[command(flatten)]
+    pub show: ShowArgs,
+    /// Show the steps of each path (text)
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Which recording, and which opens of it.
+#[derive(Debug, Args)]
+pub struct RecordedArgs {
     /// The recording, or its parts in their order; `-` for stdin
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
@@ -89,12 +103,70 @@ pub struct ReplayArgs {
     /// Show what the filters given to `record` leave out, too
     #[arg(long)]
     pub all: bool,
-    /// How to print.
+}
+
+const REPORT_EXAMPLES: &str = "\
+EXAMPLES
+  nfs-trace report trace.nfst
+      name by name: opens by path, renames noticed and who was served the
+      old file, who held what open, latencies
+  nfs-trace report trace.nfst --html trace.html
+      a page to look at, and to send to others: one file, no network
+  nfs-trace report trace.nfst --path 'log/*' --format json --top 1000
+      some names, for a script
+  nfs-trace report trace.nfst --csv > opens.csv
+      a line for each open
+  nfs-trace report trace.nfst --perfetto trace.pftrace
+      for the Perfetto UI (ui.perfetto.dev)
+
+WHAT IT KNOWS
+  renames       the same name, another file (fileid) or none, by a
+                later LOOKUP or OPEN by name. The rename itself is not
+                recorded: it happened between two answers of the
+                server, and both are shown.
+  proved stale  cached opens of the old file since the server last
+                named it. One before the rename was not stale yet.
+  held open     closes are not recorded. A cached open proves that
+                somebody, as the same user, still held the file in the
+                same mode.
+  Filters choose which opens are listed and counted; what other opens
+  tell of these names is used too.
+
+CSV
+  Columns have the names of the JSON lines of `trace`. proved_stale is
+  `between` for a cached open that lies between the last answer that
+  named the old file and the first that did not (changed_after_ns,
+  changed_before_ns), `afterwards` for a later one. Text that a
+  spreadsheet would take for a formula begins with an apostrophe.
+
+EXIT STATUS
+  As that of `replay`.";
+
+/// `nfs-trace report`
+#[derive(Debug, Args)]
+#[command(after_help = REPORT_EXAMPLES)]
+pub struct ReportArgs {
+    /// Which recording, and what of it.
     #[command(flatten)]
-    pub show: ShowArgs,
-    /// Show the steps of each path (text)
-    #[arg(short, long)]
-    pub verbose: bool,
+    pub recorded: RecordedArgs,
+    /// How to print [default: text, or nothing with --html or --perfetto]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Print a line for each open as CSV instead; the recording is read twice
+    #[arg(long, conflicts_with = "format")]
+    pub csv: bool,
+    /// Write a page to look at: one file that needs no network
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write a trace for the Perfetto UI: tasks, opens and their steps, replies
+    #[arg(long, value_name = "FILE")]
+    pub perfetto: Option<PathBuf>,
+    /// Write the report to this file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// List so many names and processes [default: 10, with JSON and HTML 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub top: Option<u32>,
 }
 
 const DIFF_EXAMPLES: &str = "\

@@ -55,8 +55,8 @@ pub(super) const STATUSES: &[Entry<Exit>] = &[
     Entry::new(Exit::Failure, &[], "Any failure that is not listed here."),
     Entry::new(
         Exit::Failure,
-        &["replay"],
-        "replay: the recording is damaged or has no end. What could be read was shown.",
+        &["replay", "report"],
+        "replay, report: the recording is damaged or has no end. What could be read was shown.",
     ),
     Entry::new(Exit::Failure, &["diff"], "diff: the recordings differ."),
     Entry::new(Exit::Affected, &["check"], "check: affected."),
@@ -104,12 +104,12 @@ pub(super) const STATUSES: &[Entry<Exit>] = &[
 pub(super) const ENVIRONMENT: &[Entry<&str>] = &[
     Entry::new(
         "NO_COLOR",
-        &["trace", "replay", "diff"],
+        &["trace", "replay", "report", "diff"],
         "If set and not empty, no colours are used on a terminal.",
     ),
     Entry::new(
         "TZ",
-        &["trace", "replay"],
+        &["trace", "replay", "report"],
         "Time zone of the times in text output.",
     ),
 ];

@@ -66,6 +66,12 @@ impl Formatter for Shown {
     }
 }
 
+/// One line of JSON that is safe to show.
+pub(crate) fn write_line(mut out: impl Write, value: &impl Serialize) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut out, Shown))?;
+    out.write_all(b"\n")
+}
+
 /// Writes to anything; buffering is the writer's.
 pub struct Json<W> {
     out: W,
@@ -78,8 +84,7 @@ impl<W: Write> Json<W> {
     }
 
     fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
-        line.serialize(&mut Serializer::with_formatter(&mut self.out, Shown))?;
-        self.out.write_all(b"\n")
+        write_line(&mut self.out, line)
     }
 }
 

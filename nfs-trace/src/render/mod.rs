@@ -7,7 +7,9 @@ pub mod text;
 
 use std::io;
 
-use crate::{notice::Notice, row::Row, session::Session, summary::Summary};
+use crate::{
+    mounts::Mount, notice::Notice, row::Row, session::Session, summary::Summary, trace::OpenPath,
+};
 
 /// One output format. Rows go to stdout; `note` is for people and goes to stderr.
 pub trait Render {
@@ -21,6 +23,15 @@ pub trait Render {
     /// # Errors
     /// If it cannot be written.
     fn row(&mut self, row: &Row) -> io::Result<()>;
+    /// One open path that is shown, with its row and its mount, for what needs more than a row.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn path(&mut self, _path: &OpenPath, row: &Row, _mount: Option<&Mount>) -> io::Result<()> {
+        self.row(row)
+    }
+    /// One that the filters leave out. It may still tell something of those that are shown.
+    fn hidden(&mut self, _path: &OpenPath, _row: &Row, _mount: Option<&Mount>) {}
     /// Between rows.
     ///
     /// # Errors
@@ -61,6 +72,16 @@ impl Render for Tee {
 
     fn row(&mut self, row: &Row) -> io::Result<()> {
         self.each(|it| it.row(row))
+    }
+
+    fn path(&mut self, path: &OpenPath, row: &Row, mount: Option<&Mount>) -> io::Result<()> {
+        self.each(|it| it.path(path, row, mount))
+    }
+
+    fn hidden(&mut self, path: &OpenPath, row: &Row, mount: Option<&Mount>) {
+        for render in &mut self.0 {
+            render.hidden(path, row, mount);
+        }
     }
 
     fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {

@@ -27,7 +27,8 @@ const WIDTH: usize = 100;
 pub(crate) const RED: &str = "\x1b[1;31m";
 /// For what stands out.
 pub(crate) const BOLD: &str = "\x1b[1m";
-const DIM: &str = "\x1b[2m";
+/// For what matters less.
+pub(crate) const DIM: &str = "\x1b[2m";
 /// Ends the others.
 pub(crate) const PLAIN: &str = "\x1b[0m";
 
@@ -70,12 +71,7 @@ impl<W: Write, N: Write> Text<W, N> {
             Some(_) => keep_end(&row.full_path(), self.path_width),
             None => row.full_path(),
         };
-        let open_path = match (row.open_path, row.claim) {
-            // Capitals, so that it stands out without colour too.
-            (PathWord::Cached, _) => "CACHED".to_string(),
-            (word, Some(claim)) => format!("{} {claim}", word.word()),
-            (word, None) => word.word().to_string(),
-        };
+        let open_path = open_path(row.open_path, row.claim);
         let (on, off) = match row.open_path {
             PathWord::Cached if self.style.colour => (RED, PLAIN),
             _ => ("", ""),
@@ -197,8 +193,18 @@ fn gap_text(gap: Gap) -> &'static str {
     }
 }
 
+/// The word for an open path, with the claim of its OPEN.
+pub(crate) fn open_path(word: PathWord, claim: Option<&str>) -> String {
+    match (word, claim) {
+        // Capitals, so that it stands out without colour too.
+        (PathWord::Cached, _) => "CACHED".to_string(),
+        (word, Some(claim)) => format!("{} {claim}", word.word()),
+        (word, None) => word.word().to_string(),
+    }
+}
+
 /// Three digits and a unit: `850 ns`, `12.3 us`, `1.20 ms`.
-fn duration(ns: u64) -> String {
+pub(crate) fn duration(ns: u64) -> String {
     let (value, unit) = match ns {
         0..1_000 => return format!("{ns} ns"),
         1_000..1_000_000 => (ns as f64 / 1e3, "us"),
@@ -222,7 +228,7 @@ pub(crate) fn keep_end(text: &str, width: usize) -> String {
     format!("\u{2026}{kept}")
 }
 
-fn keep_start(text: &str, width: usize) -> String {
+pub(crate) fn keep_start(text: &str, width: usize) -> String {
     text.chars().take(width).collect()
 }
 

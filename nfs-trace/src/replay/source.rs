@@ -9,11 +9,13 @@ use anyhow::anyhow;
 use clap::ValueEnum as _;
 
 use crate::{
-    cli::FilterArgs,
+    cli::{FilterArgs, RecordedArgs},
+    diagnostics,
     exit::ExitError,
     filter::Filter,
     names::{escape, escape_path},
-    recording::Filters,
+    recording::{Filters, Header},
+    render::Render,
     show,
     trace::PathWord,
 };
@@ -31,6 +33,25 @@ pub struct Source<'a> {
     pub filter: &'a FilterArgs,
     /// Without the recording's filters.
     pub all: bool,
+}
+
+impl<'a> From<&'a RecordedArgs> for Source<'a> {
+    fn from(args: &'a RecordedArgs) -> Self {
+        let RecordedArgs {
+            files,
+            mount,
+            pid,
+            filter,
+            all,
+        } = args;
+        Self {
+            files,
+            mount,
+            pid,
+            filter,
+            all: *all,
+        }
+    }
 }
 
 impl Source<'_> {
@@ -72,11 +93,31 @@ impl Source<'_> {
     }
 }
 
+/// See [`crate::pipeline::Show`].
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(missing_docs, reason = "the same as there")]
+pub struct Limits {
+    pub count: Option<u64>,
+    pub raw_pointers: bool,
+    /// What is wrong with the recording was said before.
+    pub quiet: bool,
+}
+
+/// Makes what takes the rows of a recording that begins with this header.
+pub type Begin<'a> = Box<dyn FnOnce(&Header) -> anyhow::Result<Box<dyn Render>> + 'a>;
+
+/// Says where a recording comes from.
+pub fn say_origin(header: &Header) {
+    let command = header.command_line.join(" ");
+    let by = format!("recorded on {} by: {command}", header.architecture);
+    diagnostics::say(&escape(by.as_bytes()));
+}
+
 /// Rows are never written over the recording that they come from.
 ///
 /// # Errors
 /// If they would be.
-pub(super) fn not_over(files: &[PathBuf], output: &Path) -> anyhow::Result<()> {
+pub fn not_over(files: &[PathBuf], output: &Path) -> anyhow::Result<()> {
     let id = |path: &Path| {
         let file = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
         Some((file.dev(), file.ino()))

@@ -8,6 +8,8 @@ mod generate;
 mod hostile;
 mod memory;
 mod names;
+mod perfetto;
+mod report;
 mod whole;
 
 use std::{

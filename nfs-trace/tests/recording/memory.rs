@@ -17,11 +17,14 @@ use super::generate;
 /// about half of this. The records alone would be more.
 const PEAK_KIB: u64 = 96 << 10;
 
+/// Most that a report may take.
+const REPORT_PEAK_KIB: u64 = 256 << 10;
+
 /// Feeds a replay through a pipe, and looks how large it got before it is told the end. Returns
 /// KiB, and what it printed last.
-fn peak(feed: impl FnOnce(&mut BufWriter<ChildStdin>)) -> (u64, String) {
+fn peak(command: &str, feed: impl FnOnce(&mut BufWriter<ChildStdin>)) -> (u64, String) {
     let mut child: Child = Command::new(env!("CARGO_BIN_EXE_nfs-trace"))
-        .args(["replay", "-", "--format", "json"])
+        .args([command, "-", "--format", "json"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -57,16 +60,30 @@ fn peak(feed: impl FnOnce(&mut BufWriter<ChildStdin>)) -> (u64, String) {
 #[test]
 fn a_long_recording_takes_no_more_memory_than_a_short_one() {
     let events = 1_200_000;
-    let (peak, end) = peak(|out| generate::generate(3, events, out).expect("it reads"));
+    let (peak, end) = peak("replay", |out| {
+        generate::generate(3, events, out).expect("it reads");
+    });
     assert!(end.contains(&format!("\"events\":{events}")), "{end}");
     assert!(peak < PEAK_KIB, "{peak} KiB");
     eprintln!("{events} records: at most {peak} KiB");
 }
 
+/// More than a report remembers, of names, files and processes.
+#[test]
+fn a_report_of_a_long_recording_takes_no_more_memory() {
+    let (peak, end) = peak("report", |out| {
+        generate::generate(3, 600_000, out).expect("it reads");
+    });
+    assert!(end.contains("\"events\":600000"), "{end}");
+    assert!(end.contains("\"names_forgotten\":"), "{end}");
+    eprintln!("a report of 600000 records: at most {peak} KiB");
+    assert!(peak < REPORT_PEAK_KIB, "{peak} KiB");
+}
+
 /// LOOKUPs of many threads, inside calls that never return.
 #[test]
 fn calls_that_never_return_take_no_more_memory() {
-    let (peak, end) = peak(|out| {
+    let (peak, end) = peak("replay", |out| {
         let mut writer = Writer::new(out, &generate::header(3)).expect("it reads");
         for seq in 0..600_u16 {
             for tid in 0..4_000 {
@@ -98,7 +115,7 @@ fn calls_that_never_return_take_no_more_memory() {
 /// Stacks of 8 MiB that pack to nothing, and names as long as a record can be: 200 MiB of each.
 #[test]
 fn blocks_that_unpack_to_a_lot_take_no_more_memory() {
-    let (peak, end) = peak(|out| {
+    let (peak, end) = peak("replay", |out| {
         let mut writer = Writer::new(out, &generate::header(3)).expect("it reads");
         for id in 0..26 {
             let frames = vec!["f".repeat(1 << 10); 8 << 10];

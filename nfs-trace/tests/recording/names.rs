@@ -8,14 +8,19 @@ use zerocopy::IntoBytes as _;
 use super::{Shared, generate, lines, replay_bytes, stderr, stdout};
 
 /// A line end, an escape sequence, a C1 control, no UTF-8; and HTML, which is text here.
-const NAME: &[u8] = b"a\nb\r\x1b[31m\xc2\x9b2J\xff<b>&\"'";
+pub(super) const NAME: &[u8] = b"a\nb\r\x1b[31m\xc2\x9b2J\xff<b>&\"'";
 pub(super) const SHOWN: &str = "a\\x0ab\\x0d\\x1b[31m\\xc2\\x9b2J\\xff<b>&\"'";
 /// The same, of what is text in a header already.
-const TEXT: &str = "a\nb\r\u{1b}[31m\u{9b}2J";
-const TEXT_SHOWN: &str = "a\\x0ab\\x0d\\x1b[31m\\xc2\\x9b2J";
+pub(super) const TEXT: &str = "a\nb\r\u{1b}[31m\u{9b}2J";
+pub(super) const TEXT_SHOWN: &str = "a\\x0ab\\x0d\\x1b[31m\\xc2\\x9b2J";
 
 /// One cached open of a file of that name, by a command of that name, on a mount of that name.
 pub(super) fn recording() -> Vec<u8> {
+    recording_of(NAME)
+}
+
+/// The same with this name of the file and of the command.
+pub(super) fn recording_of(name: &[u8]) -> Vec<u8> {
     let mut header = generate::header(1);
     let session = &mut header.session;
     session.mounts[0].point = format!("/{TEXT}").into();
@@ -42,9 +47,10 @@ pub(super) fn recording() -> Vec<u8> {
         writer.record(&bytes).expect("written");
     };
     let mut comm = [0; 16];
-    comm.copy_from_slice(&NAME[..16]);
+    let len = name.len().min(16);
+    comm[..len].copy_from_slice(&name[..len]);
     record(RecordKind::Comm, Comm { comm }.as_bytes());
-    for (dentry, parent, name) in [(1, 1, &b"/"[..]), (2, 1, NAME)] {
+    for (dentry, parent, name) in [(1, 1, &b"/"[..]), (2, 1, name)] {
         let fixed = Name {
             dentry,
             parent,

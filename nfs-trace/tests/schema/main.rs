@@ -3,6 +3,7 @@
 
 mod check;
 mod diff;
+mod report;
 mod trace;
 
 use std::{

@@ -23,6 +23,9 @@ pub(super) const LAB: [Need; 9] = [
     ("bc", "bc"),
 ];
 
+/// For the page of `report --html`.
+pub(super) const BROWSER: [Need; 1] = [("chromium-headless-shell", "chromium-headless-shell")];
+
 /// Installs what is missing, or says how to.
 pub(super) fn ensure(needs: &[Need]) -> Result<()> {
     let missing = missing(needs);

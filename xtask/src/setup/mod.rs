@@ -96,6 +96,11 @@ fn ready(no_lab: bool) -> Result<Vec<String>> {
     Ok(lines)
 }
 
+/// Installs a browser.
+pub(crate) fn browser() -> Result<()> {
+    host::ensure(&host::BROWSER)
+}
+
 /// Makes the machine ready, as far as the task needs it; says what it does, and nothing when
 /// there is nothing to do.
 pub(crate) fn ensure(needs: &Needs) -> Result<Tools> {
