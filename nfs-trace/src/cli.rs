@@ -102,8 +102,8 @@ EXAMPLES
 
 const MAN_EXAMPLES: &str = "\
 EXAMPLES
-  nfs-trace man > /usr/local/share/man/man1/nfs-trace.1
-      install the page: `man nfs-trace` shows it
+  nfs-trace man --dir /usr/local/share/man/man1
+      install the pages: `man nfs-trace`, `man nfs-trace-trace`
   nfs-trace man trace | man -l -
       read the page of one command";
 
@@ -324,6 +324,9 @@ pub struct CompletionsArgs {
 pub struct ManArgs {
     /// Only this command
     pub command: Option<String>,
+    /// Write every page into this directory, one for each command
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub dir: Option<PathBuf>,
 }
 
 /// `nfs-trace __launch`

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run::run(&args),
         Command::Probes(args) => probes::run(&args).map(ExitCode::from),
         Command::Completions(args) => completions::run(args.shell).map(ExitCode::from),
-        Command::Man(args) => manual::run(args.command.as_deref()).map(ExitCode::from),
+        Command::Man(args) => manual::run(&args).map(ExitCode::from),
         Command::Launch(args) => launch::run(&args).map(|never| match never {}),
         Command::SelfTest => selftest::child::run().map(|()| ExitCode::SUCCESS),
         Command::Rename => selftest::second::run().map(|()| ExitCode::SUCCESS),

@@ -6,7 +6,11 @@
 mod page;
 mod reference;
 
-use std::io::{self, Write as _};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use anyhow::Context as _;
 use clap::{ArgAction, Command, CommandFactory as _};
@@ -17,19 +21,37 @@ use self::{
     reference::{DESCRIPTION, ENVIRONMENT, Entry, FILES, SEE_ALSO, STATUSES},
 };
 use crate::{
-    cli::Cli,
+    cli::{Cli, ManArgs},
     exit::{Exit, ExitError},
+    names::escape_path,
 };
 
 /// Heading of the examples in the help texts.
 const EXAMPLES: &str = "EXAMPLES";
 
-/// Prints the page.
+/// Prints the page, or writes all of them into a directory.
 ///
 /// # Errors
-/// If there is no such command, or the page cannot be written.
-pub fn run(command: Option<&str>) -> anyhow::Result<Exit> {
-    print(&source(command)?)
+/// If there is no such command, or a page cannot be written.
+pub fn run(args: &ManArgs) -> anyhow::Result<Exit> {
+    match &args.dir {
+        Some(dir) => write(dir),
+        None => print(&source(args.command.as_deref())?),
+    }
+}
+
+/// Writes `nfs-trace.1`, and `nfs-trace-COMMAND.1` for every command.
+fn write(dir: &Path) -> anyhow::Result<Exit> {
+    let cli = Cli::command();
+    let shown = cli.get_subcommands().filter(|it| !it.is_hide_set());
+    for command in [None].into_iter().chain(shown.map(Some)) {
+        let command = command.map(Command::get_name);
+        let dash = command.map_or(String::new(), |name| format!("-{name}"));
+        let file = dir.join(format!("nfs-trace{dash}.1"));
+        fs::write(&file, source(command)?)
+            .with_context(|| format!("failed to write {}", escape_path(&file)))?;
+    }
+    Ok(Exit::Ok)
 }
 
 /// Prints a document to stdout, which may be closed early.

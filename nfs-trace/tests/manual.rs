@@ -84,6 +84,28 @@ fn formatted(source: &str) -> Option<String> {
 }
 
 #[test]
+fn a_directory_gets_a_page_for_every_command() {
+    let dir = std::env::temp_dir().join(format!("nfs-trace-man-{}", std::process::id()));
+    fs::create_dir_all(&dir).expect("a directory");
+    assert_eq!(run(&["man", "--dir", dir.to_str().expect("UTF-8")]), "");
+    let pages = pages();
+    for (of, source) in &pages {
+        let dash = of.as_ref().map_or(String::new(), |name| format!("-{name}"));
+        let file = dir.join(format!("nfs-trace{dash}.1"));
+        assert_eq!(&fs::read_to_string(&file).expect("a page"), source);
+    }
+    assert_eq!(fs::read_dir(&dir).expect("it").count(), pages.len());
+    fs::remove_dir_all(&dir).expect("removed");
+    let gone = Command::new(env!("CARGO_BIN_EXE_nfs-trace"))
+        .args(["man", "--dir"])
+        .arg(&dir)
+        .output()
+        .expect("the binary runs");
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("failed to write"));
+}
+
+#[test]
 fn the_pages_have_every_command_and_option_and_nothing_hidden() {
     let shown = commands();
     for (of, source) in pages() {

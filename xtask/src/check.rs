@@ -127,6 +127,10 @@ pub const CHECKS: &[Check] = &[
         "--wait-module: started before the modules are loaded, with a mount or a command",
     ),
     row(
+        "unit-capabilities",
+        "the systemd unit's command with its capabilities alone, and with fewer",
+    ),
+    row(
         SWAP,
         "stock modules and ones without be189f7e by turns under one trace: the classes change",
     ),

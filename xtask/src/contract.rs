@@ -1,5 +1,5 @@
-//! What the lab's host and guest must agree on: job, messages, scenarios, cures, checks, cases, and
-//! how the two oracles (mountstats and nfs-trace's JSON) are read.
+//! What the lab's host and guest must agree on: job, messages, scenarios, cures, checks, cases, the
+//! unit, and how the two oracles (mountstats and nfs-trace's JSON) are read.
 
 pub mod check;
 pub mod cure;
@@ -7,4 +7,5 @@ pub mod mountstats;
 pub mod protocol;
 pub mod scenario;
 pub mod trace;
+pub mod unit;
 pub mod verdicts;

@@ -12,7 +12,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::{
-    debian_tool, exec, fuzz,
+    debian_tool, dist, exec, fuzz,
     lab::{checks, client, run, table, verdicts},
     matrix::{MATRIX, Row, Task},
     page,
@@ -66,6 +66,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cargo.args(["test", "--workspace", "--locked"]);
         exec::run_shown(cargo.current_dir(workspace::root()))
     });
+    let mut untried = Vec::new();
+    steps.run("packages", || {
+        untried = dist::check::all()?;
+        Ok(())
+    });
+    steps.skipped.extend(untried);
     match fuzz::impossible() {
         None => steps.run("fuzz", || fuzz::check(&tools, fuzz::SECONDS)),
         Some(why) => steps.skipped.push(format!("fuzz: {why}")),

@@ -135,7 +135,7 @@ fn read_on(file: &str, over: &AtomicBool) -> Result<u64> {
 }
 
 /// The whole file.
-fn text(file: &str) -> Result<String> {
+pub(super) fn text(file: &str) -> Result<String> {
     let text = fs::read_to_string(file).with_context(|| format!("read {file}"))?;
     let last = text.rsplit_once(LAST).map(|(_, last)| last);
     let is_whole = last.is_some_and(|last| last.ends_with('\n') && last.lines().count() == 1);
@@ -144,7 +144,7 @@ fn text(file: &str) -> Result<String> {
 }
 
 /// The number of a metric without labels.
-fn value(text: &str, metric: &str) -> Result<f64> {
+pub(super) fn value(text: &str, metric: &str) -> Result<f64> {
     let mut lines = text.lines();
     let value = lines.find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
     let value = value.with_context(|| format!("find {metric} in {text}"))?;
@@ -154,7 +154,7 @@ fn value(text: &str, metric: &str) -> Result<f64> {
 }
 
 /// Opens of all series.
-fn opens(text: &str) -> Result<u64> {
+pub(super) fn opens(text: &str) -> Result<u64> {
     let lines = text
         .lines()
         .filter(|line| line.starts_with("nfs_trace_opens_total{"));

@@ -19,6 +19,7 @@ mod selection;
 mod signals;
 pub(crate) mod tool;
 mod tracefs;
+mod unit;
 
 use std::time::Instant;
 
@@ -84,6 +85,7 @@ fn one(name: &str, ground: &Ground, version: NfsVersion) -> Result<Held> {
         "record-end" => record_end::ends(ground),
         "record-rotate" => record_end::rotate(ground),
         "metrics" => metrics::metrics(ground),
+        "unit-capabilities" => unit::capabilities(ground),
         "second-instance" => limits::second_instance(ground),
         "wrong-usage" => refusal::wrong_usage(),
         "no-privilege" => refusal::no_privilege(),

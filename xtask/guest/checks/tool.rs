@@ -167,6 +167,17 @@ impl Tool {
             .with_context(|| format!("understand {path}: {text}"))
     }
 
+    /// What it has said on stderr so far.
+    pub(super) fn said(&self) -> String {
+        self.files.text("err")
+    }
+
+    /// What the kernel says of it.
+    pub(super) fn status(&self) -> Result<String> {
+        let path = format!("/proc/{}/status", self.child.id());
+        fs::read_to_string(&path).with_context(|| format!("read {path}"))
+    }
+
     /// Waits until it has said this on stderr so many times.
     pub(super) fn wait_said(&self, words: &str, times: usize) -> Result<()> {
         let said = || self.files.text("err");
