@@ -184,6 +184,15 @@ impl Sink for Pipeline {
             .is_some_and(|count| self.summary.opens() >= count)
     }
 
+    fn wants_counts(&self) -> bool {
+        self.render.wants_counts()
+    }
+
+    fn counts(&mut self, counts: KernelCounts) -> io::Result<()> {
+        self.summary.kernel = counts;
+        self.render.counts(&self.summary)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.render.flush()
     }

@@ -18,6 +18,7 @@ use zerocopy::FromBytes as _;
 
 use crate::{
     cli::{FilterArgs, LiveArgs, RecordArgs},
+    launch::Prints,
     live::Begin,
     mounts::Mount,
     names::escape_path,
@@ -57,8 +58,12 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         ));
         Ok(Box::new(recorder))
     });
-    let takes_stdout = output.is_stdout();
-    run::live(&args.live, args.verbose, takes_stdout, begin)
+    let prints = if output.is_stdout() {
+        Prints::ToStderr
+    } else {
+        Prints::AsItIs
+    };
+    run::live(&args.live, args.verbose, (prints, None), begin)
 }
 
 /// Takes the records of a trace into a recording. One that cannot be written is over, and so is

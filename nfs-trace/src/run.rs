@@ -2,9 +2,11 @@
 //! status. What a trace waits for, and what ends it.
 
 use std::{
+    cell::RefCell,
     fs::File,
     io,
     process::{ExitCode, ExitStatus},
+    rc::Rc,
     time::Duration,
 };
 
@@ -16,19 +18,22 @@ use tokio::{
 
 use crate::{
     cli::{LiveArgs, TraceArgs},
+    clock::monotonic_ns,
     diagnostics,
     exit::{Exit, ExitError},
     kernel::{Facts, preflight},
-    launch::{Launched, shell_status},
+    launch::{Launched, Prints, shell_status},
     live::{Armed, Begin, Live},
     modules::{self, ModuleWatch},
     mount_watch::MountWatch,
     pipeline::Pipeline,
     record::Recorder,
     recording::Output,
+    render::Render,
     show,
     sink::Both,
     startup::{self, Wanted},
+    top::{self, Feed, Model, Screen, Shared},
     trace::ARMING_NS,
 };
 
@@ -42,6 +47,13 @@ const GATHER: Duration = Duration::from_millis(20);
 /// With the exit status to use; see [`crate::exit`].
 pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
     let filter = show::filter(&args.filter)?;
+    if args.top {
+        top::screen::check()?;
+    }
+    let model: Option<Shared> = args
+        .top
+        .then(|| Rc::new(RefCell::new(Model::new(monotonic_ns()))));
+    let shown = model.clone();
     let output = args.record.as_deref().map(Output::single);
     if let Some(output) = &output {
         output.check()?;
@@ -61,7 +73,10 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
             )?),
             None => None,
         };
-        let render = show::renderer(&args.show, args.verbose)?;
+        let render: Box<dyn Render> = match shown {
+            Some(model) => Box::new(Feed(model)),
+            None => show::renderer(&args.show, args.verbose)?,
+        };
         let show = show::show(&args.show, filter, mounts);
         let pipeline =
             Pipeline::start(session, show, render).context("failed to write to stdout")?;
@@ -71,18 +86,23 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
             None => pipeline,
         })
     });
-    live(&args.live, args.verbose, takes_stdout, begin)
+    let prints = match model {
+        Some(_) => Prints::OffScreen,
+        None if takes_stdout => Prints::ToStderr,
+        None => Prints::AsItIs,
+    };
+    live(&args.live, args.verbose, (prints, model), begin)
 }
 
-/// Runs a trace whose records go to what `begin` makes. If that takes stdout for itself, what the
-/// command prints there goes to stderr, as under `perf record -o -`.
+/// Runs a trace whose records go to what `begin` makes; `view`: where what the command prints goes,
+/// and what is drawn meanwhile.
 ///
 /// # Errors
 /// With the exit status to use; see [`crate::exit`].
 pub fn live(
     args: &LiveArgs,
     verbose: bool,
-    takes_stdout: bool,
+    view: (Prints, Option<Shared>),
     begin: Begin<'_>,
 ) -> anyhow::Result<ExitCode> {
     diagnostics::init(verbose);
@@ -90,7 +110,7 @@ pub fn live(
         .enable_all()
         .build()
         .context("failed to start the runtime")?
-        .block_on(follow(args, takes_stdout, begin));
+        .block_on(follow(args, view, begin));
     match outcome {
         // Whoever read the rows has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Ok.into()),
@@ -114,8 +134,10 @@ struct Endings {
     /// Of `--duration`.
     deadline: Option<Instant>,
     command: Option<Launched>,
-    /// See [`live`].
-    takes_stdout: bool,
+    /// Of what the command prints.
+    prints: Prints,
+    /// Of `--top`, once there is something to draw.
+    screen: Option<Screen>,
 }
 
 /// Why it ended.
@@ -127,13 +149,14 @@ enum Ending {
 }
 
 impl Endings {
-    fn new(takes_stdout: bool) -> anyhow::Result<Self> {
+    fn new(prints: Prints) -> anyhow::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             deadline: None,
             command: None,
-            takes_stdout,
+            prints,
+            screen: None,
         })
     }
 
@@ -148,6 +171,13 @@ impl Endings {
                 Ok(Ending::Asked)
             }
             () = until(self.deadline) => Ok(Ending::Asked),
+            closed = closed(self.screen.as_mut()) => {
+                // Ctrl-C is a key now, which would have gone to the command too.
+                if let Some(command) = &self.command {
+                    command.terminate();
+                }
+                closed.map(|()| Ending::Asked)
+            }
             status = ended(self.command.as_mut()) => Ok(Ending::Command(status?)),
         }
     }
@@ -160,6 +190,13 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
+async fn closed(screen: Option<&mut Screen>) -> anyhow::Result<()> {
+    match screen {
+        Some(screen) => screen.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn ended(command: Option<&mut Launched>) -> anyhow::Result<ExitStatus> {
     match command {
         Some(command) => command.wait().await,
@@ -167,11 +204,15 @@ async fn ended(command: Option<&mut Launched>) -> anyhow::Result<ExitStatus> {
     }
 }
 
-async fn follow(args: &LiveArgs, takes_stdout: bool, begin: Begin<'_>) -> anyhow::Result<ExitCode> {
+async fn follow(
+    args: &LiveArgs,
+    (prints, model): (Prints, Option<Shared>),
+    begin: Begin<'_>,
+) -> anyhow::Result<ExitCode> {
     // Listening begins before anything is looked at: no module goes unseen.
     let watch = ModuleWatch::new()?;
     let mounts = MountWatch::new()?;
-    let mut endings = Endings::new(takes_stdout)?;
+    let mut endings = Endings::new(prints)?;
     let Some((armed, wanted)) = arm(args, &watch, &mut endings).await? else {
         if args.command.is_empty() {
             return Ok(Exit::Ok.into());
@@ -179,6 +220,7 @@ async fn follow(args: &LiveArgs, takes_stdout: bool, begin: Begin<'_>) -> anyhow
         bail!("ended before the client's modules were loaded: the command was not run");
     };
     let mut live = Live::start(armed, wanted, begin)?;
+    endings.screen = model.map(Screen::enter).transpose()?;
     let ending = match to_its_end(args, &mut live, &watch, &mounts, &mut endings).await {
         // Nobody wants to know how it ended.
         Err(error) if is_broken_pipe(&error) => return Err(error),
@@ -188,6 +230,8 @@ async fn follow(args: &LiveArgs, takes_stdout: bool, begin: Begin<'_>) -> anyhow
         Err(error) if is_broken_pipe(&error) => Ok(()),
         finished => finished,
     };
+    // The terminal is itself again, and has the footer.
+    drop(endings.screen.take());
     // What failed first is told.
     let ending = ending?;
     finished?;
@@ -294,7 +338,7 @@ fn attach(
 ) -> anyhow::Result<(Armed, Wanted)> {
     let mut wanted = startup::wanted(args, waited)?;
     if endings.command.is_none() && !args.command.is_empty() {
-        endings.command = Some(Launched::start(&args.command, endings.takes_stdout)?);
+        endings.command = Some(Launched::start(&args.command, endings.prints)?);
     }
     wanted.filters.command = endings.command.as_ref().map(Launched::pid);
     let armed = Armed::new(args, facts, facts_took, &wanted)?;

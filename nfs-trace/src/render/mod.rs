@@ -26,6 +26,17 @@ pub trait Render {
     /// # Errors
     /// If it cannot be written.
     fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()>;
+    /// Whether it wants to know now what was counted.
+    fn wants_counts(&self) -> bool {
+        false
+    }
+    /// What was seen, counted and lost up to here.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn counts(&mut self, _summary: &Summary) -> io::Result<()> {
+        Ok(())
+    }
     /// After the last row.
     ///
     /// # Errors
