@@ -74,7 +74,10 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
             None => None,
         };
         let render: Box<dyn Render> = match shown {
-            Some(model) => Box::new(Feed(model)),
+            Some(model) => Box::new(Feed {
+                model,
+                every_mount: args.live.mount.is_empty(),
+            }),
             None => show::renderer(&args.show, args.verbose)?,
         };
         let show = show::show(&args.show, filter, mounts);

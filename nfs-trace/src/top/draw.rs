@@ -159,7 +159,7 @@ fn mounts(view: &View, area: Rect, theme: Theme) -> Vec<Line<'static>> {
         )));
     }
     if view.mounts.is_empty() {
-        lines.push(Line::raw("none"));
+        lines.push(Line::raw("no open seen"));
     }
     lines
 }

@@ -13,18 +13,26 @@ use crate::{
 };
 
 /// See the module.
-pub struct Feed(pub Shared);
+pub struct Feed {
+    /// What it puts them into.
+    pub model: Shared,
+    /// All mounts are traced: also those without an open are shown.
+    pub every_mount: bool,
+}
 
 impl Render for Feed {
     fn start(&mut self, session: &Session) -> io::Result<()> {
-        let mut model = self.0.borrow_mut();
+        let mut model = self.model.borrow_mut();
         model.start(session);
+        if self.every_mount {
+            model.list(&session.mounts);
+        }
         model.say(&header(session));
         Ok(())
     }
 
     fn row(&mut self, row: &Row) -> io::Result<()> {
-        self.0.borrow_mut().row(row);
+        self.model.borrow_mut().row(row);
         Ok(())
     }
 
@@ -33,16 +41,16 @@ impl Render for Feed {
     }
 
     fn wants_counts(&self) -> bool {
-        self.0.borrow().wants_counts
+        self.model.borrow().wants_counts
     }
 
     fn counts(&mut self, summary: &Summary) -> io::Result<()> {
-        self.0.borrow_mut().counted(summary);
+        self.model.borrow_mut().counted(summary);
         Ok(())
     }
 
     fn end(&mut self, summary: &Summary) -> io::Result<()> {
-        self.0.borrow_mut().footer = footer(summary);
+        self.model.borrow_mut().footer = footer(summary);
         Ok(())
     }
 

@@ -171,7 +171,11 @@ impl Model {
     pub fn start(&mut self, session: &Session) {
         self.ticks = VecDeque::from([session.armed_ns]);
         self.about = escape(format!("kernel {}", session.kernel).as_bytes());
-        for mount in &session.mounts {
+    }
+
+    /// Shows these mounts, also without an open.
+    pub fn list(&mut self, mounts: &[crate::mounts::Mount]) {
+        for mount in mounts {
             let point = crate::names::escape_path(&mount.point);
             let dev = Some(format!("{}:{}", mount.dev >> 20, mount.dev & 0xf_ffff));
             let version = mount.nfs_version.clone().unwrap_or_default();

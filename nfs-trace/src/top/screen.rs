@@ -10,7 +10,11 @@ use std::{
 
 use anyhow::Context as _;
 use crossterm::event::{self, Event};
-use ratatui::{Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect};
+use ratatui::{
+    Terminal, TerminalOptions, Viewport,
+    backend::{Backend as _, CrosstermBackend},
+    layout::Rect,
+};
 use rustix::{
     process::{Signal as Kill, getpid, kill_process},
     termios::tcgetwinsize,
@@ -75,14 +79,10 @@ impl Screen {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let colour = env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-        let options = TerminalOptions {
-            viewport: Viewport::Fixed(size()),
-        };
-        let backend = CrosstermBackend::new(io::stdout());
         let mut screen = Self {
             model,
             theme: Theme { colour },
-            terminal: Terminal::with_options(backend, options)?,
+            terminal: terminal()?,
             guard: None,
             keys: poll::descriptor(keys)?,
             ticks,
@@ -121,7 +121,7 @@ impl Screen {
             };
             match asked {
                 Asked::Draw => {}
-                Asked::Stop => self.stopped()?,
+                Asked::Stop => self.stopped().await?,
                 Asked::Quit => return Ok(()),
             }
             self.draw().context("failed to draw on the terminal")?;
@@ -142,9 +142,11 @@ impl Screen {
     }
 
     /// Leaves the terminal to the shell until SIGCONT.
-    fn stopped(&mut self) -> anyhow::Result<()> {
+    async fn stopped(&mut self) -> anyhow::Result<()> {
         self.guard = None;
         kill_process(getpid(), Kill::STOP).context("failed to stop")?;
+        // It is what has made us go on, or will.
+        self.goes_on.recv().await;
         self.take().context("failed to draw on the terminal")
     }
 
@@ -154,8 +156,15 @@ impl Screen {
         self.guard = None;
         diagnostics::hold();
         self.guard = Some(Guard::enter(io::stdout())?);
-        self.terminal.clear()?;
+        self.blank()?;
         self.draw()
+    }
+
+    /// Clears the screen, of the size that it has now. `Terminal::clear` and `resize` would ask the
+    /// terminal where its cursor is, and wait for an answer among the keys.
+    fn blank(&mut self) -> io::Result<()> {
+        self.terminal = terminal()?;
+        self.terminal.backend_mut().clear()
     }
 
     fn draw(&mut self) -> io::Result<()> {
@@ -164,8 +173,7 @@ impl Screen {
         }
         let size = size();
         if self.terminal.get_frame().area() != size {
-            self.terminal.resize(size)?;
-            self.terminal.clear()?;
+            self.blank()?;
         }
         let Self {
             model,
@@ -195,6 +203,14 @@ impl Drop for Screen {
             let _ = writeln!(stderr, "{line}");
         }
     }
+}
+
+/// That knows of nothing on the screen.
+fn terminal() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
+    let options = TerminalOptions {
+        viewport: Viewport::Fixed(size()),
+    };
+    Terminal::with_options(CrosstermBackend::new(io::stdout()), options)
 }
 
 fn size() -> Rect {
