@@ -77,6 +77,8 @@ EXAMPLES
   nfs-trace trace --wait-module
       also before the client's modules are loaded; goes on when they
       are unloaded and others are loaded
+  nfs-trace trace --top --mount /mnt/repos
+      which names are opened most, and how, while it happens
 
   nfs-trace trace -o /dev/null \\
           --metrics /var/lib/prometheus/node-exporter/nfs_trace.prom
@@ -120,6 +122,11 @@ pub struct TraceArgs {
     /// Show the steps of each path (text), and on stderr what the kernel refuses
     #[arg(short, long)]
     pub verbose: bool,
+    /// Draw a picture that changes each second, instead of lines: names by rate, mounts with what
+    /// was proved so far, and what was lost (? in it explains the keys). What COMMAND prints is
+    /// dropped, or goes where stderr was sent
+    #[arg(long, conflicts_with_all = ["format", "output", "raw_pointers", "stack"])]
+    pub top: bool,
     /// Write a recording as well, as `record` does
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,

@@ -1,9 +1,10 @@
 //! What is said on stderr besides errors: warnings, and with `-v` whatever the kernel refused
-//! that something else could do without.
+//! that something else could do without. While `--top` has the terminal it is held back.
 
 use std::{
     fmt::Display,
     io::{self, Write as _},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -20,7 +21,39 @@ pub fn init(verbose: bool) {
 
 /// Says something that is no warning. Nobody may read it: no reason to end.
 pub fn say(what: &impl Display) {
-    let _ = writeln!(io::stderr(), "nfs-trace: {what}");
+    match &mut *holding() {
+        Some(held) if held.len() < HELD_AT_MOST => held.push(format!("nfs-trace: {what}")),
+        Some(_) => {}
+        None => {
+            let _ = writeln!(io::stderr(), "nfs-trace: {what}");
+        }
+    }
+}
+
+/// Between two pictures.
+const HELD_AT_MOST: usize = 1_000;
+
+static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+fn holding() -> MutexGuard<'static, Option<Vec<String>>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on nothing goes to stderr: it would end up in the picture.
+pub fn hold() {
+    holding().get_or_insert_default();
+}
+
+/// What was said since the last call.
+#[must_use]
+pub fn held() -> Vec<String> {
+    holding().as_mut().map(std::mem::take).unwrap_or_default()
+}
+
+/// From now on it goes to stderr again. Returns what was not asked for by then.
+#[must_use]
+pub fn release() -> Vec<String> {
+    holding().take().unwrap_or_default()
 }
 
 struct Stderr;

@@ -7,12 +7,12 @@
 use std::{
     env,
     ffi::OsString,
-    io,
+    io::{self, IsTerminal as _},
     os::{
         fd::AsFd as _,
         unix::process::{CommandExt as _, ExitStatusExt as _},
     },
-    process::ExitStatus,
+    process::{ExitStatus, Stdio},
 };
 
 use anyhow::Context as _;
@@ -26,6 +26,17 @@ use crate::{
     exit::{Exit, ExitError},
 };
 
+/// Where what the command prints goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prints {
+    /// Where it would go anyway.
+    AsItIs,
+    /// From stdout to stderr, as under `perf record -o -`.
+    ToStderr,
+    /// Not to the terminal, nor do keys come from there: it is drawn on.
+    OffScreen,
+}
+
 /// The command, stopped before its first instruction.
 pub struct Launched {
     child: Child,
@@ -34,17 +45,26 @@ pub struct Launched {
 }
 
 impl Launched {
-    /// Starts and waits until it has stopped. What it prints on stdout goes there, or to stderr.
+    /// Starts and waits until it has stopped.
     ///
     /// # Errors
     /// If this program cannot start itself.
-    pub fn start(command: &[OsString], to_stderr: bool) -> anyhow::Result<Self> {
+    pub fn start(command: &[OsString], prints: Prints) -> anyhow::Result<Self> {
         let own = env::current_exe().context("failed to find this program's own file")?;
         let mut child = Command::new(own);
         child.arg("__launch").arg("--").args(command);
-        if to_stderr {
-            let stderr = io::stderr().as_fd().try_clone_to_owned();
-            child.stdout(stderr.context("failed to share stderr")?);
+        match prints {
+            Prints::AsItIs => {}
+            Prints::ToStderr => {
+                let stderr = io::stderr().as_fd().try_clone_to_owned();
+                child.stdout(stderr.context("failed to share stderr")?);
+            }
+            Prints::OffScreen => {
+                child.stdin(Stdio::null()).stdout(Stdio::null());
+                if io::stderr().is_terminal() {
+                    child.stderr(Stdio::null());
+                }
+            }
         }
         let child = child
             .spawn()

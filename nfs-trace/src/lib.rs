@@ -57,5 +57,6 @@ pub mod show;
 pub mod sink;
 pub mod startup;
 pub mod summary;
+pub mod top;
 pub mod trace;
 pub mod transport;

@@ -186,6 +186,10 @@ impl Sink for Pipeline {
             .is_some_and(|count| self.summary.opens() >= count)
     }
 
+    fn wants_counts(&self) -> bool {
+        self.render.wants_counts()
+    }
+
     fn counts(&mut self, counts: KernelCounts) -> io::Result<()> {
         self.summary.kernel = counts;
         self.render.counts(&self.summary)

@@ -18,6 +18,7 @@ use zerocopy::FromBytes as _;
 
 use crate::{
     cli::{FilterArgs, LiveArgs, RecordArgs},
+    launch::Prints,
     live::Begin,
     metrics::Metrics,
     mounts::Mount,
@@ -52,7 +53,12 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     let to = output.clone();
     let filter = show::filter(&args.filter)?;
     let beside = Beside {
-        takes_stdout: output.is_stdout(),
+        prints: if output.is_stdout() {
+            Prints::ToStderr
+        } else {
+            Prints::AsItIs
+        },
+        top: None,
         metrics: Metrics::create(&args.live)?,
     };
     let metrics = beside.metrics.clone();
@@ -79,7 +85,7 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         let counter = Pipeline::start(session, show, Box::new(metrics))?;
         Ok(Box::new(Both::new(recorder, Box::new(counter))))
     });
-    run::live(&args.live, args.verbose, &beside, begin)
+    run::live(&args.live, args.verbose, beside, begin)
 }
 
 /// Takes the records of a trace into a recording. One that cannot be written is over, and so is

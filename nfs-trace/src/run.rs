@@ -2,9 +2,11 @@
 //! status. What a trace waits for, and what ends it.
 
 use std::{
+    cell::RefCell,
     fs::File,
     io,
     process::{ExitCode, ExitStatus},
+    rc::Rc,
     time::Duration,
 };
 
@@ -16,10 +18,11 @@ use tokio::{
 
 use crate::{
     cli::{LiveArgs, TraceArgs},
+    clock::monotonic_ns,
     diagnostics,
     exit::{Exit, ExitError},
     kernel::{Facts, preflight},
-    launch::{Launched, shell_status},
+    launch::{Launched, Prints, shell_status},
     live::{Armed, Begin, Live},
     metrics::Metrics,
     modules::{self, ModuleWatch},
@@ -27,10 +30,11 @@ use crate::{
     pipeline::Pipeline,
     record::Recorder,
     recording::Output,
-    render::Tee,
+    render::{Render, Tee},
     show,
     sink::Both,
     startup::{self, Wanted},
+    top::{self, Feed, Model, Screen, Shared},
     trace::ARMING_NS,
 };
 
@@ -44,6 +48,12 @@ const GATHER: Duration = Duration::from_millis(20);
 /// With the exit status to use; see [`crate::exit`].
 pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
     let filter = show::filter(&args.filter)?;
+    if args.top {
+        top::screen::check()?;
+    }
+    let model: Option<Shared> = args
+        .top
+        .then(|| Rc::new(RefCell::new(Model::new(monotonic_ns()))));
     let output = args.record.as_deref().map(Output::single);
     if let Some(output) = &output {
         output.check()?;
@@ -52,8 +62,14 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
             return Err(ExitError::usage(message).into());
         }
     }
+    let takes_stdout = output.as_ref().is_some_and(Output::is_stdout);
     let beside = Beside {
-        takes_stdout: output.as_ref().is_some_and(Output::is_stdout),
+        prints: match &model {
+            Some(_) => Prints::OffScreen,
+            None if takes_stdout => Prints::ToStderr,
+            None => Prints::AsItIs,
+        },
+        top: model.clone(),
         metrics: Metrics::create(&args.live)?,
     };
     let metrics = beside.metrics.clone();
@@ -67,7 +83,13 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
             )?),
             None => None,
         };
-        let mut render = show::renderer(&args.show, args.verbose)?;
+        let mut render: Box<dyn Render> = match model {
+            Some(model) => Box::new(Feed {
+                model,
+                every_mount: args.live.mount.is_empty(),
+            }),
+            None => show::renderer(&args.show, args.verbose)?,
+        };
         if let Some(metrics) = metrics {
             metrics.begin(&session, &args.live.mount);
             render = Box::new(Tee(vec![render, Box::new(metrics)]));
@@ -81,15 +103,15 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
             None => pipeline,
         })
     });
-    live(&args.live, args.verbose, &beside, begin)
+    live(&args.live, args.verbose, beside, begin)
 }
 
 /// What a trace has to do with besides its records.
-#[derive(Default)]
 pub struct Beside {
-    /// Its output is stdout: what the command prints there goes to stderr, as under `perf record
-    /// -o -`.
-    pub takes_stdout: bool,
+    /// Where what the command prints goes.
+    pub prints: Prints,
+    /// What is drawn meanwhile.
+    pub top: Option<Shared>,
     /// What is to be written now and then.
     pub metrics: Option<Metrics>,
 }
@@ -124,7 +146,7 @@ impl Due {
 pub fn live(
     args: &LiveArgs,
     verbose: bool,
-    beside: &Beside,
+    beside: Beside,
     begin: Begin<'_>,
 ) -> anyhow::Result<ExitCode> {
     diagnostics::init(verbose);
@@ -132,7 +154,7 @@ pub fn live(
         .enable_all()
         .build()
         .context("failed to start the runtime")?
-        .block_on(follow(args, beside, begin));
+        .block_on(follow(args, &beside, begin));
     if let Some(metrics) = &beside.metrics {
         metrics.ended();
     }
@@ -159,8 +181,10 @@ struct Endings {
     /// Of `--duration`.
     deadline: Option<Instant>,
     command: Option<Launched>,
-    /// See [`Beside`].
-    takes_stdout: bool,
+    /// Of what the command prints.
+    prints: Prints,
+    /// Of `--top`, once there is something to draw.
+    screen: Option<Screen>,
 }
 
 /// Why it ended.
@@ -172,13 +196,14 @@ enum Ending {
 }
 
 impl Endings {
-    fn new(takes_stdout: bool) -> anyhow::Result<Self> {
+    fn new(prints: Prints) -> anyhow::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             deadline: None,
             command: None,
-            takes_stdout,
+            prints,
+            screen: None,
         })
     }
 
@@ -193,6 +218,13 @@ impl Endings {
                 Ok(Ending::Asked)
             }
             () = until(self.deadline) => Ok(Ending::Asked),
+            closed = closed(self.screen.as_mut()) => {
+                // Ctrl-C is a key now, which would have gone to the command too.
+                if let Some(command) = &self.command {
+                    command.terminate();
+                }
+                closed.map(|()| Ending::Asked)
+            }
             status = ended(self.command.as_mut()) => Ok(Ending::Command(status?)),
         }
     }
@@ -201,6 +233,13 @@ impl Endings {
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn closed(screen: Option<&mut Screen>) -> anyhow::Result<()> {
+    match screen {
+        Some(screen) => screen.ended().await,
         None => std::future::pending().await,
     }
 }
@@ -216,7 +255,7 @@ async fn follow(args: &LiveArgs, beside: &Beside, begin: Begin<'_>) -> anyhow::R
     // Listening begins before anything is looked at: no module goes unseen.
     let watch = ModuleWatch::new()?;
     let mounts = MountWatch::new()?;
-    let mut endings = Endings::new(beside.takes_stdout)?;
+    let mut endings = Endings::new(beside.prints)?;
     let mut due = Due::new(beside.metrics.clone());
     let Some((armed, wanted)) = arm(args, &watch, &mut endings, &mut due).await? else {
         if args.command.is_empty() {
@@ -225,6 +264,7 @@ async fn follow(args: &LiveArgs, beside: &Beside, begin: Begin<'_>) -> anyhow::R
         bail!("ended before the client's modules were loaded: the command was not run");
     };
     let mut live = Live::start(armed, wanted, begin)?;
+    endings.screen = beside.top.clone().map(Screen::enter).transpose()?;
     let ending = match to_its_end(args, &mut live, &watch, &mounts, (&mut endings, &mut due)).await
     {
         // Nobody wants to know how it ended.
@@ -235,6 +275,8 @@ async fn follow(args: &LiveArgs, beside: &Beside, begin: Begin<'_>) -> anyhow::R
         Err(error) if is_broken_pipe(&error) => Ok(()),
         finished => finished,
     };
+    // The terminal is itself again, and has the footer.
+    drop(endings.screen.take());
     // What failed first is told.
     let ending = ending?;
     finished?;
@@ -349,7 +391,7 @@ fn attach(
 ) -> anyhow::Result<(Armed, Wanted)> {
     let mut wanted = startup::wanted(args, waited)?;
     if endings.command.is_none() && !args.command.is_empty() {
-        endings.command = Some(Launched::start(&args.command, endings.takes_stdout)?);
+        endings.command = Some(Launched::start(&args.command, endings.prints)?);
     }
     wanted.filters.command = endings.command.as_ref().map(Launched::pid);
     let armed = Armed::new(args, facts, facts_took, &wanted)?;

@@ -91,6 +91,10 @@ pub const CHECKS: &[Check] = &[
         "12 rows for people: columns, words, footer, hostile names",
     ),
     row(
+        "top",
+        "--top on a terminal: rows, keys, sizes, a footer; the terminal restored after every end",
+    ),
+    row(
         "deep-path",
         "a path of 21 components, also after its ancestors were renamed",
     ),

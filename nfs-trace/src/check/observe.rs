@@ -122,7 +122,7 @@ impl Observer {
         };
         tally.opens += 1;
         if !path.complete() {
-            tally.incomplete += u64::from(something_is_missing(path));
+            tally.incomplete += u64::from(something_is_missing(&path.gaps, path.open_path));
             note(&mut self.opens, path, None);
             return;
         }
@@ -270,13 +270,14 @@ impl Observer {
 
 /// Whether more is missing than what lies outside: the beginning of an open that was running
 /// when the observation began, or an end in the VFS, which refused it.
-fn something_is_missing(path: &OpenPath) -> bool {
+#[must_use]
+pub fn something_is_missing(gaps: &[Gap], open_path: PathWord) -> bool {
     let outside = |gap: &Gap| match gap {
         Gap::BeganBefore => true,
-        Gap::EndNotSeen => path.open_path == PathWord::Failed,
+        Gap::EndNotSeen => open_path == PathWord::Failed,
         Gap::RecordLost | Gap::ReturnMissed | Gap::Unjoined => false,
     };
-    !path.gaps.iter().all(outside)
+    !gaps.iter().all(outside)
 }
 
 /// The file and mode of an OPEN that an affected client would not send if the file is open.

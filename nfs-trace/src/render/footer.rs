@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// What was seen, and what was lost, a line each.
-pub(crate) fn footer(summary: &Summary) -> Vec<String> {
+#[must_use]
+pub fn footer(summary: &Summary) -> Vec<String> {
     let end = summary.end();
     let mut lines = Vec::new();
     let parts: Vec<String> = end

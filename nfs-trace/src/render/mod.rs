@@ -37,7 +37,11 @@ pub trait Render {
     /// # Errors
     /// If it cannot be written.
     fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()>;
-    /// What was counted up to here, now and then while a trace runs.
+    /// Whether it wants to know now what was counted.
+    fn wants_counts(&self) -> bool {
+        false
+    }
+    /// What was seen, counted and lost up to here, now and then while a trace runs.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -86,6 +90,10 @@ impl Render for Tee {
 
     fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {
         self.each(|it| it.notice(notice))
+    }
+
+    fn wants_counts(&self) -> bool {
+        self.0.iter().any(|it| it.wants_counts())
     }
 
     fn counts(&mut self, summary: &Summary) -> io::Result<()> {

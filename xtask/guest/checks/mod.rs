@@ -17,7 +17,9 @@ pub(crate) mod refusal;
 mod reload;
 mod selection;
 mod signals;
+mod terminal;
 pub(crate) mod tool;
+mod top;
 mod tracefs;
 mod unit;
 
@@ -93,6 +95,7 @@ fn one(name: &str, ground: &Ground, version: NfsVersion) -> Result<Held> {
         "closed-pipe" => ending::closed_pipe(ground),
         "stack" => output::stack(ground),
         "text" => output::text(ground),
+        "top" => top::top(ground),
         "deep-path" => output::deep_path(ground),
         "bare" => refusal::bare(),
         "layout" => layout::layout(ground),

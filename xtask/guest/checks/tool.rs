@@ -148,6 +148,13 @@ impl Tool {
         kill_process(Pid::from_child(&self.child), signal).context("send a signal to nfs-trace")
     }
 
+    /// Whether it was stopped, as by SIGSTOP.
+    pub(super) fn is_stopped(&self) -> Result<bool> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        Ok(text.contains(") T "))
+    }
+
     /// How long it has been on a processor.
     pub(super) fn cpu_time(&self) -> Result<Duration> {
         let path = format!("/proc/{}/schedstat", self.child.id());
