@@ -6,20 +6,30 @@ use rustix::io::Errno;
 
 use crate::exit::ExitError;
 
-/// The error to show for the kernel's: EPERM is the machine's matter, anything else (what
-/// the verifier has to say above all) is ours.
+/// The error to show for the kernel's: EPERM is the machine's matter, and so is EACCES where it is
+/// not the verifier's; anything else (what the verifier has to say above all) is ours.
 #[must_use]
 pub fn refused(what: &str, error: impl Into<anyhow::Error>) -> anyhow::Error {
     let error = error.into();
     let mut cause = Some(error.as_ref() as &(dyn std::error::Error + 'static));
     let mut log = String::new();
     while let Some(current) = cause {
-        if let Some(io) = current.downcast_ref::<std::io::Error>()
-            && io.raw_os_error() == Some(Errno::PERM.raw_os_error())
-        {
+        let errno = current
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::raw_os_error);
+        if errno == Some(Errno::PERM.raw_os_error()) {
             return ExitError::unavailable(format!(
                 "the kernel does not allow {what}: run it as root, outside a container, and \
                  without kernel lockdown"
+            ))
+            .into();
+        }
+        // perf_event_open(2), on Debian's kernels without CAP_SYS_ADMIN.
+        if errno == Some(Errno::ACCESS.raw_os_error()) && log.is_empty() {
+            return ExitError::unavailable(format!(
+                "the kernel does not allow {what}: run it as root or with CAP_SYS_ADMIN; \
+                 CAP_BPF and CAP_PERFMON are enough here only if the sysctl kernel.perf_event_paranoid \
+                 is at most 2"
             ))
             .into();
         }
@@ -81,6 +91,10 @@ mod tests {
     fn what_is_not_allowed_is_the_machines_matter() {
         let error = io::Error::from_raw_os_error(Errno::PERM.raw_os_error());
         assert_eq!(status_of(&refused("a map", error)), Exit::Unavailable);
+        let error = io::Error::from_raw_os_error(Errno::ACCESS.raw_os_error());
+        let error = refused("the probe", error);
+        assert_eq!(status_of(&error), Exit::Unavailable);
+        assert!(error.to_string().contains("perf_event_paranoid"), "{error}");
         let lockdown = "12: (85) call bpf_probe_read#4\nunknown func bpf_probe_read#4\n";
         assert_eq!(status_of(&by_verifier("it", lockdown)), Exit::Unavailable);
         let other = io::Error::from_raw_os_error(Errno::NOENT.raw_os_error());

@@ -33,8 +33,9 @@ pub(super) const DESCRIPTION: &[&str] = &[
      version does not tell whether a machine is affected. nfs-trace watches the few kernel \
      functions that decide, and says for every open what vouched for the name and what for the \
      file.",
-    "Tracing needs Linux 4.4 or later, and root or CAP_BPF and CAP_PERFMON. What stands in the \
-     way on this machine is told by `nfs-trace probes`. Probes and programs go with the process, \
+    "Tracing needs Linux 4.4 or later, and root or CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON \
+     (on Debian's kernels only if kernel.perf_event_paranoid is at most 2). What stands in the way \
+     on this machine is told by `nfs-trace probes`. Probes and programs go with the process, \
      however it ends; before Linux 6.1, kill -9 leaves lines in tracefs' kprobe_events, switched \
      off, which the next start removes.",
     "The client's modules can be unloaded and others loaded while trace runs: it says so on \
