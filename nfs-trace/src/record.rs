@@ -85,7 +85,7 @@ pub fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         let counter = Pipeline::start(session, show, Box::new(metrics))?;
         Ok(Box::new(Both::new(recorder, Box::new(counter))))
     });
-    run::live(&args.live, args.verbose, beside, begin)
+    run::live(&args.live, args.verbose, &beside, begin)
 }
 
 /// Takes the records of a trace into a recording. One that cannot be written is over, and so is

@@ -103,7 +103,7 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
             None => pipeline,
         })
     });
-    live(&args.live, args.verbose, beside, begin)
+    live(&args.live, args.verbose, &beside, begin)
 }
 
 /// What a trace has to do with besides its records.
@@ -146,7 +146,7 @@ impl Due {
 pub fn live(
     args: &LiveArgs,
     verbose: bool,
-    beside: Beside,
+    beside: &Beside,
     begin: Begin<'_>,
 ) -> anyhow::Result<ExitCode> {
     diagnostics::init(verbose);
@@ -154,7 +154,7 @@ pub fn live(
         .enable_all()
         .build()
         .context("failed to start the runtime")?
-        .block_on(follow(args, &beside, begin));
+        .block_on(follow(args, beside, begin));
     if let Some(metrics) = &beside.metrics {
         metrics.ended();
     }

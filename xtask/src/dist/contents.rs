@@ -105,6 +105,7 @@ pub(crate) fn files(made: &Path, family: Family) -> Result<Vec<File>> {
     add(Kind::Licence, copyright, format!("{licence}/copyright"))?;
     for (from, name) in [
         (&source, "LICENSE-APACHE"),
+        (&source, "LICENSE-MIT"),
         (&made.to_owned(), licences::FILE),
     ] {
         add(Kind::Licence, from.join(name), format!("{licence}/{name}"))?;
