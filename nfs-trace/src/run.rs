@@ -1,6 +1,8 @@
 //! `nfs-trace trace`, and what `record` has in common with it: from the command line to the exit
 //! status. What a trace waits for, and what ends it.
 
+mod beside;
+
 use std::{
     cell::RefCell,
     fs::File,
@@ -13,9 +15,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, Interval, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
+pub use self::beside::Beside;
+use self::beside::Due;
 use crate::{
     cli::{LiveArgs, TraceArgs},
     clock::monotonic_ns,
@@ -104,39 +108,6 @@ pub fn trace(args: &TraceArgs) -> anyhow::Result<ExitCode> {
         })
     });
     live(&args.live, args.verbose, &beside, begin)
-}
-
-/// What a trace has to do with besides its records.
-pub struct Beside {
-    /// Where what the command prints goes.
-    pub prints: Prints,
-    /// What is drawn meanwhile.
-    pub top: Option<Shared>,
-    /// What is to be written now and then.
-    pub metrics: Option<Metrics>,
-}
-
-/// Metrics, and when they are to be written.
-struct Due(Option<(Metrics, Interval)>);
-
-impl Due {
-    fn new(metrics: Option<Metrics>) -> Self {
-        Self(metrics.map(|metrics| {
-            let interval = metrics.interval();
-            (metrics, interval)
-        }))
-    }
-
-    /// Waits until then.
-    async fn next(&mut self) -> Metrics {
-        match &mut self.0 {
-            Some((metrics, interval)) => {
-                interval.tick().await;
-                metrics.clone()
-            }
-            None => std::future::pending().await,
-        }
-    }
 }
 
 /// Runs a trace whose records go to what `begin` makes.

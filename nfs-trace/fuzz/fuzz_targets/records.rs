@@ -70,7 +70,7 @@ impl Render for Reports {
         let is_new = self.analysis.take(path, row, mount, true);
         self.kept.take(row, is_new);
         // What is proved is proved of what was taken.
-        self.analysis.proof(path, mount);
+        let _ = self.analysis.proof(path, mount);
         match &mut self.perfetto {
             Some(perfetto) => perfetto.take(path, row),
             None => Ok(()),
