@@ -65,34 +65,12 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::NameCheck;
 
     fn row(path: &str) -> Row {
         Row {
-            ts_ns: 0,
-            time: jiff::Timestamp::UNIX_EPOCH,
-            pid: 1,
-            tid: 1,
             comm: "git".into(),
-            mount: Some("/mnt".into()),
             path: Some(path.into()),
-            dev: None,
-            fileid: None,
-            dentry: None,
-            dentry_pointer: None,
-            nfs_version: None,
-            flags: None,
-            name_check: NameCheck::None,
-            open_path: PathWord::Wire,
-            claim: None,
-            stale_retries: 0,
-            rpcs: crate::row::Rpcs::default(),
-            result: Some(0),
-            latency_ns: 0,
-            complete: true,
-            gaps: Vec::new(),
-            steps: Vec::new(),
-            stack: None,
+            ..crate::testing::row()
         }
     }
 

@@ -57,6 +57,8 @@ pub mod show;
 pub mod sink;
 pub mod startup;
 pub mod summary;
+#[cfg(test)]
+mod testing;
 pub mod top;
 pub mod trace;
 pub mod transport;

@@ -1,5 +1,5 @@
-//! A live trace: programs, buffer and what takes the records, from the first attaching to the last row, over
-//! any number of times that the client's modules are unloaded and loaded again.
+//! A live trace: programs, buffer and what takes the records, from the first attaching to the last
+//! row, over any number of times that the client's modules are unloaded and loaded again.
 
 use std::{io, path::PathBuf, time::Duration};
 

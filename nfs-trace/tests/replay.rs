@@ -3,12 +3,11 @@
 //!
 //! The recordings in tests/data are real: `cargo xtask lab run --capture DIR` made them.
 
+mod shared;
+
 use std::{
-    cell::RefCell,
     fs,
-    io::{self, Write},
     path::{Path, PathBuf},
-    rc::Rc,
 };
 
 use jiff::tz::TimeZone;
@@ -26,6 +25,8 @@ use nfs_trace::{
     summary::KernelCounts,
 };
 
+use shared::Shared;
+
 /// A machine that tells nothing.
 struct Nothing;
 
@@ -36,26 +37,6 @@ impl Surroundings for Nothing {
 
     fn mounts(&mut self) -> Option<Vec<Mount>> {
         None
-    }
-}
-
-/// A writer whose bytes can be read after the renderer has taken it.
-#[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Shared {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.borrow().clone()).expect("UTF-8")
     }
 }
 
@@ -98,13 +79,17 @@ fn as_text(session: Session, records: &[Vec<u8>]) -> String {
         records,
         Box::new(Text::new(rows.clone(), notes.clone(), style)),
     );
-    format!("{}--- stderr\n{}", rows.text(), notes.text())
+    format!(
+        "{}--- stderr\n{}",
+        String::from_utf8(rows.bytes()).expect("UTF-8"),
+        String::from_utf8(notes.bytes()).expect("UTF-8")
+    )
 }
 
 fn as_json(session: Session, records: &[Vec<u8>]) -> String {
     let rows = Shared::default();
     replay(session, records, Box::new(Json::new(rows.clone())));
-    rows.text()
+    String::from_utf8(rows.bytes()).expect("UTF-8")
 }
 
 fn check(file: &Path, extension: &str, found: &str) {

@@ -8,7 +8,11 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{exec, setup, setup::Needs, workspace};
+use crate::{
+    exec,
+    setup::{self, Needs, Tools},
+    workspace,
+};
 
 /// glibc's target with crt-static: the musl target cannot be fetched on every machine.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -22,8 +26,21 @@ pub(crate) fn static_binary(package: &str, bin: &str) -> Result<PathBuf> {
         programs: true,
         lab: false,
     })?;
-    // A folder of its own: other flags would have everything there built again.
     let target = workspace::root().join("target/static");
+    let (mut cargo, built) = release(&tools, FLAGS, &target)?;
+    cargo.args(["--package", package, "--bin", bin]);
+    let binary = built.join(bin);
+    if !binary.exists() {
+        eprintln!("build: {bin}, static (a minute or two, once)");
+    }
+    exec::run_shown(&mut cargo).with_context(|| format!("build {bin}"))?;
+    check_static(&binary)?;
+    Ok(binary)
+}
+
+/// A release build with flags for rustc, and the folder that its binaries come to. `target` is for
+/// these flags alone: others would have everything there built again.
+pub(crate) fn release(tools: &Tools, flags: &str, target: &Path) -> Result<(Command, PathBuf)> {
     let mut cargo = Command::new("cargo");
     tools.apply(&mut cargo)?;
     cargo
@@ -31,24 +48,11 @@ pub(crate) fn static_binary(package: &str, bin: &str) -> Result<PathBuf> {
         // For this target alone: the programs for the kernel are built in the same run.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTFLAGS")
-        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", FLAGS)
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--quiet",
-            "--target",
-            TARGET,
-        ])
-        .args(["--package", package, "--bin", bin, "--target-dir"])
-        .arg(&target);
-    let binary = target.join(TARGET).join("release").join(bin);
-    if !binary.exists() {
-        eprintln!("build: {bin}, static (a minute or two, once)");
-    }
-    exec::run_shown(&mut cargo).with_context(|| format!("build {bin}"))?;
-    check_static(&binary)?;
-    Ok(binary)
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", flags)
+        .args(["build", "--release", "--locked", "--quiet"])
+        .args(["--target", TARGET, "--target-dir"])
+        .arg(target);
+    Ok((cargo, target.join(TARGET).join("release")))
 }
 
 fn check_static(binary: &Path) -> Result<()> {

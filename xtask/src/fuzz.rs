@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::{
-    cache, exec,
+    build, cache, exec,
     setup::{self, Needs, Tools},
     workspace,
 };
@@ -31,7 +31,6 @@ pub(crate) struct Options {
 pub(crate) const SECONDS: u32 = 60;
 
 const MANIFEST: &str = "nfs-trace/fuzz/Cargo.toml";
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// As cargo-fuzz has them.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -65,28 +64,12 @@ pub(crate) fn impossible() -> Option<String> {
 /// Runs every target for so many seconds, both at once. An input that breaks one is kept.
 pub(crate) fn check(tools: &Tools, seconds: u32) -> Result<()> {
     let folder = workspace::root().join("target/fuzz");
-    let mut cargo = Command::new("cargo");
-    tools.apply(&mut cargo)?;
-    cargo
-        .current_dir(workspace::root())
-        // For this target alone: the programs for the kernel are built in the same run.
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
-        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", FLAGS)
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--quiet",
-            "--target",
-            TARGET,
-        ])
-        .args(["--manifest-path", MANIFEST, "--target-dir"])
-        .arg(&folder);
+    let (mut cargo, built) = build::release(tools, FLAGS, &folder)?;
+    cargo.args(["--manifest-path", MANIFEST]);
     exec::run_shown(&mut cargo).context("build the fuzz targets")?;
-    let folder = folder.as_path();
+    let (folder, built) = (folder.as_path(), built.as_path());
     thread::scope(|scope| {
-        let runs = TARGETS.map(|target| scope.spawn(move || one(folder, target, seconds)));
+        let runs = TARGETS.map(|target| scope.spawn(move || one((folder, built), target, seconds)));
         for run in runs {
             match run.join() {
                 Ok(outcome) => outcome?,
@@ -97,12 +80,16 @@ pub(crate) fn check(tools: &Tools, seconds: u32) -> Result<()> {
     })
 }
 
-fn one(folder: &Path, target: (&str, u32, Option<&str>), seconds: u32) -> Result<()> {
+fn one(
+    (folder, built): (&Path, &Path),
+    target: (&str, u32, Option<&str>),
+    seconds: u32,
+) -> Result<()> {
     let (name, longest, seeds) = target;
     let corpus = folder.join("corpus").join(name);
     cache::create_dir(&corpus)?;
     let log = folder.join(format!("{name}.log"));
-    let mut fuzzer = Command::new(folder.join(TARGET).join("release").join(name));
+    let mut fuzzer = Command::new(built.join(name));
     fuzzer
         .current_dir(workspace::root())
         .arg(format!("-max_total_time={seconds}"))

@@ -56,16 +56,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         )
     });
     steps.run("lints of the programs", || lint_programs(&tools));
+    let promtool = debian_tool::PROMTOOL.path();
     steps.run("tests without a kernel", || {
         let mut cargo = Command::new("cargo");
         tools.apply(&mut cargo)?;
-        match debian_tool::PROMTOOL.path() {
-            Ok(promtool) => drop(cargo.env("NFS_TRACE_PROMTOOL", promtool)),
-            Err(error) => eprintln!("SKIPPED: metrics as promtool reads them: {error:#}"),
+        if let Ok(promtool) = &promtool {
+            cargo.env("NFS_TRACE_PROMTOOL", promtool);
         }
         cargo.args(["test", "--workspace", "--locked"]);
         exec::run_shown(cargo.current_dir(workspace::root()))
     });
+    if let Err(error) = promtool {
+        let what = "metrics as promtool reads them";
+        steps.skipped.push(format!("{what}: {error:#}"));
+    }
     let mut untried = Vec::new();
     steps.run("packages", || {
         untried = dist::check::all()?;

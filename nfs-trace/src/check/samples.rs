@@ -8,7 +8,6 @@ use super::{
     report::MountReport,
 };
 use crate::{
-    event::Pointer,
     mounts::Mount,
     trace::{NameCheck, OpenPath, PathWord},
 };
@@ -52,26 +51,10 @@ pub(super) fn open_path(name_check: NameCheck, open_path: PathWord) -> OpenPath 
     OpenPath {
         start_ns: 1,
         end_ns: 2,
-        tid: 1,
-        tgid: 1,
-        comm: Box::default(),
         dev: 40,
-        dentry: Pointer(1),
-        dentry_id: None,
-        path: None,
-        fileid: None,
-        flags: Some(0),
         name_check,
-        revalidation: None,
         open_path,
-        claim: None,
-        stale_retries: 0,
-        opens: 0,
-        lookups: 0,
-        result: Some(0),
-        stack: None,
-        gaps: Vec::new(),
-        steps: Vec::new(),
+        ..crate::testing::path()
     }
 }
 

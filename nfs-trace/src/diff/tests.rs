@@ -29,33 +29,16 @@ const WIRE: Edit = |_| {};
 
 fn row(path: &str) -> Row {
     Row {
-        ts_ns: 0,
-        time: jiff::Timestamp::UNIX_EPOCH,
-        pid: 1,
-        tid: 1,
-        comm: "cat".into(),
-        mount: Some("/mnt".into()),
         path: Some(path.into()),
-        dev: None,
-        fileid: None,
-        dentry: None,
-        dentry_pointer: None,
         nfs_version: Some("4.1".into()),
         flags: Some("O_RDONLY".into()),
         name_check: NameCheck::Directory,
-        open_path: PathWord::Wire,
         claim: Some("NULL"),
-        stale_retries: 0,
         rpcs: Rpcs {
             open: Some(1),
             lookup: Some(0),
         },
-        result: Some(0),
-        latency_ns: 0,
-        complete: true,
-        gaps: Vec::new(),
-        steps: Vec::new(),
-        stack: None,
+        ..crate::testing::row()
     }
 }
 

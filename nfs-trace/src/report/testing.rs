@@ -6,34 +6,18 @@ use crate::{
     kernel::lookup_flags::LookupFlags,
     mounts::Mount,
     session::{ATTACHED, Session, StartupMs},
-    trace::{NameCheck, PathWord, Step, StepKind},
+    trace::{Step, StepKind},
 };
 
 /// A cached open of nothing, by process 7, at no time.
 pub(super) fn path() -> OpenPath {
     OpenPath {
-        start_ns: 0,
-        end_ns: 0,
         tid: 7,
         tgid: 7,
         comm: (*b"cat").into(),
-        dev: 0,
-        dentry: Pointer(1),
         dentry_id: Some(1),
         path: Some((*b"file").into()),
-        fileid: None,
-        flags: Some(0),
-        name_check: NameCheck::Accepted,
-        revalidation: None,
-        open_path: PathWord::Cached,
-        claim: None,
-        stale_retries: 0,
-        opens: 0,
-        lookups: 0,
-        result: Some(0),
-        stack: None,
-        gaps: Vec::new(),
-        steps: Vec::new(),
+        ..crate::testing::path()
     }
 }
 

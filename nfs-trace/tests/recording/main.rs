@@ -10,39 +10,20 @@ mod memory;
 mod names;
 mod perfetto;
 mod report;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod whole;
 
 use std::{
-    cell::RefCell,
     fs,
-    io::{self, Write},
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    rc::Rc,
 };
 
 use nfs_trace::recording::{Header, Writer};
 use serde_json::Value;
-
-/// A writer whose bytes can be read after somebody else has taken it.
-#[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Shared {
-    fn bytes(&self) -> Vec<u8> {
-        self.0.borrow().clone()
-    }
-}
+use shared::Shared;
 
 /// A directory of a test's own, empty.
 fn folder(test: &str) -> PathBuf {

@@ -12,9 +12,8 @@ use super::*;
 use crate::{
     kernel::lookup_flags::LookupFlags,
     names::escape_path,
-    row::Rpcs,
     session::{self, StartupMs},
-    trace::{Gap, NameCheck},
+    trace::Gap,
 };
 
 const STARTED: f64 = 1_700_000_000.25;
@@ -22,30 +21,10 @@ const NOW: f64 = 1_700_000_015.5;
 
 fn row(mount: Option<&str>, version: Option<&str>, open_path: PathWord) -> Row {
     Row {
-        ts_ns: 0,
-        time: jiff::Timestamp::UNIX_EPOCH,
-        pid: 1,
-        tid: 1,
-        comm: "cat".into(),
         mount: mount.map(Into::into),
-        path: Some("a".into()),
-        dev: None,
-        fileid: None,
-        dentry: None,
-        dentry_pointer: None,
         nfs_version: version.map(Into::into),
-        flags: None,
-        name_check: NameCheck::None,
         open_path,
-        claim: None,
-        stale_retries: 0,
-        rpcs: Rpcs::default(),
-        result: Some(0),
-        latency_ns: 0,
-        complete: true,
-        gaps: Vec::new(),
-        steps: Vec::new(),
-        stack: None,
+        ..crate::testing::row()
     }
 }
 

@@ -1,0 +1,66 @@
+//! An open for tests, which change of it what they are about.
+
+use crate::{
+    event::Pointer,
+    row::{Row, Rpcs},
+    trace::{NameCheck, OpenPath, PathWord},
+};
+
+/// A complete cached open of a name that is not known, by process 1, at no time.
+pub(crate) fn path() -> OpenPath {
+    OpenPath {
+        start_ns: 0,
+        end_ns: 0,
+        tid: 1,
+        tgid: 1,
+        comm: Box::default(),
+        dev: 0,
+        dentry: Pointer(1),
+        dentry_id: None,
+        path: None,
+        fileid: None,
+        flags: Some(0),
+        name_check: NameCheck::Accepted,
+        revalidation: None,
+        open_path: PathWord::Cached,
+        claim: None,
+        stale_retries: 0,
+        opens: 0,
+        lookups: 0,
+        result: Some(0),
+        stack: None,
+        gaps: Vec::new(),
+        steps: Vec::new(),
+    }
+}
+
+/// A complete open of `a` on /mnt by a `cat` that is process 1, at no time: on the wire, and of RPCs
+/// nothing is known.
+pub(crate) fn row() -> Row {
+    Row {
+        ts_ns: 0,
+        time: jiff::Timestamp::UNIX_EPOCH,
+        pid: 1,
+        tid: 1,
+        comm: "cat".into(),
+        mount: Some("/mnt".into()),
+        path: Some("a".into()),
+        dev: None,
+        fileid: None,
+        dentry: None,
+        dentry_pointer: None,
+        nfs_version: None,
+        flags: None,
+        name_check: NameCheck::None,
+        open_path: PathWord::Wire,
+        claim: None,
+        stale_retries: 0,
+        rpcs: Rpcs::default(),
+        result: Some(0),
+        latency_ns: 0,
+        complete: true,
+        gaps: Vec::new(),
+        steps: Vec::new(),
+        stack: None,
+    }
+}
