@@ -30,64 +30,26 @@ pub(crate) struct Options {
     /// kernel, client, version, transport and layout (hours)
     #[arg(long, conflicts_with = "no_lab")]
     full: bool,
+    /// Of `--full` only the guests that are not in the slice, and nothing else: with a run
+    /// without options beside it, all of `--full` in two halves
+    #[arg(long, conflicts_with_all = ["no_lab", "full"])]
+    rest: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let Options { no_lab, full } = options;
+    let Options { no_lab, full, rest } = options;
     let tools = setup::ensure(&Needs {
         programs: true,
         lab: !no_lab,
     })?;
     let mut steps = Steps::default();
-    steps.run("house rules", || tidy::check(&tools));
-    steps.run("formatting", || cargo(&tools, &["fmt", "--all", "--check"]));
-    steps.run("lints", || {
-        cargo(
-            &tools,
-            &[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-                "--",
-                "-D",
-                "warnings",
-            ],
-        )
-    });
-    steps.run("lints of the programs", || lint_programs(&tools));
-    let promtool = debian_tool::PROMTOOL.path();
-    steps.run("tests without a kernel", || {
-        let mut cargo = Command::new("cargo");
-        tools.apply(&mut cargo)?;
-        if let Ok(promtool) = &promtool {
-            cargo.env("NFS_TRACE_PROMTOOL", promtool);
-        }
-        cargo.args(["test", "--workspace", "--locked"]);
-        exec::run_shown(cargo.current_dir(workspace::root()))
-    });
-    if let Err(error) = promtool {
-        let what = "metrics as promtool reads them";
-        steps.skipped.push(format!("{what}: {error:#}"));
+    if !rest {
+        steps.run_without_guests(&tools);
     }
-    let mut untried = Vec::new();
-    steps.run("packages", || {
-        untried = dist::check::all()?;
-        Ok(())
-    });
-    steps.skipped.extend(untried);
-    match fuzz::impossible() {
-        None => steps.run("fuzz", || fuzz::check(&tools, fuzz::SECONDS)),
-        Some(why) => steps.skipped.push(format!("fuzz: {why}")),
-    }
-    match page::program() {
-        Ok(program) => steps.run("page", || page::check(&tools, &program)),
-        Err(why) => {
-            let what = "the page of `report --html` in a browser";
-            steps.skipped.push(format!("{what}: {why:#}"));
-        }
-    }
-    let rows: Vec<&Row> = MATRIX.iter().filter(|row| *full || row.slice).collect();
+    let rows: Vec<&Row> = MATRIX
+        .iter()
+        .filter(|row| *full || row.slice != *rest)
+        .collect();
     if *no_lab {
         let guests = rows.iter().map(|row| format!("{}: --no-lab", row.name()));
         steps.skipped.extend(guests);
@@ -220,6 +182,58 @@ impl Steps {
         let started = Instant::now();
         let outcome = step();
         self.note(name, outcome, started.elapsed());
+    }
+
+    /// Everything that needs no guest.
+    fn run_without_guests(&mut self, tools: &Tools) {
+        self.run("house rules", || tidy::check(tools));
+        self.run("formatting", || cargo(tools, &["fmt", "--all", "--check"]));
+        self.run("lints", || {
+            cargo(
+                tools,
+                &[
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--locked",
+                    "--",
+                    "-D",
+                    "warnings",
+                ],
+            )
+        });
+        self.run("lints of the programs", || lint_programs(tools));
+        let promtool = debian_tool::PROMTOOL.path();
+        self.run("tests without a kernel", || {
+            let mut cargo = Command::new("cargo");
+            tools.apply(&mut cargo)?;
+            if let Ok(promtool) = &promtool {
+                cargo.env("NFS_TRACE_PROMTOOL", promtool);
+            }
+            cargo.args(["test", "--workspace", "--locked"]);
+            exec::run_shown(cargo.current_dir(workspace::root()))
+        });
+        if let Err(error) = promtool {
+            let what = "metrics as promtool reads them";
+            self.skipped.push(format!("{what}: {error:#}"));
+        }
+        let mut untried = Vec::new();
+        self.run("packages", || {
+            untried = dist::check::all()?;
+            Ok(())
+        });
+        self.skipped.extend(untried);
+        match fuzz::impossible() {
+            None => self.run("fuzz", || fuzz::check(tools, fuzz::SECONDS)),
+            Some(why) => self.skipped.push(format!("fuzz: {why}")),
+        }
+        match page::program() {
+            Ok(program) => self.run("page", || page::check(tools, &program)),
+            Err(why) => {
+                let what = "the page of `report --html` in a browser";
+                self.skipped.push(format!("{what}: {why:#}"));
+            }
+        }
     }
 
     /// Boots the guests, two at a time: each is emulated on one thread. What one has to say is
