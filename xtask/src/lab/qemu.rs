@@ -120,6 +120,9 @@ fn command_line() -> String {
         "panic=-1",
         // Retpolines and page table isolation cost a third under TCG and protect nobody here.
         "mitigations=off",
+        // On a loaded machine the ten ticks that the kernel waits for may come too late, and it
+        // panics (timer_irq_works(), arch/x86/kernel/apic/io_apic.c).
+        "no_timer_check",
         // Where the ram disk is built in; a module gets the same when it is loaded.
         "brd.rd_nr=1",
         "brd.rd_size=262144",
