@@ -104,6 +104,13 @@ impl Trial {
             }
         };
         let reads = bench.look(NAME, OpenOptions::new().read(true));
+        // Freed later, it would be taken for the file that the next trial waits for.
+        if held.is_some() {
+            until_gone(&self.server, || {
+                drop(held.take());
+                Ok(())
+            })?;
+        }
         bench.note_cure(Cured {
             cure: self.cure.name.to_owned(),
             itself,
