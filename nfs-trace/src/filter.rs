@@ -1,9 +1,15 @@
 //! The filters that user space applies: path, command name, open path; in a replay the process
 //! too, which a trace filters in the kernel.
 
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::{row::Row, trace::PathWord};
+use crate::{
+    names::{escape, unescape},
+    row::Row,
+    trace::PathWord,
+};
 
 /// Which rows are shown. An empty list lets everything through.
 #[derive(Debug, Default)]
@@ -16,7 +22,8 @@ pub struct Filter {
 
 impl Filter {
     /// Globs match the path below the mount, or the whole path if they begin with `/`;
-    /// `*` stays within a component, `**` does not.
+    /// `*` stays within a component, `**` does not. Globs and names are compared as the file
+    /// system has them, not as they are shown.
     ///
     /// # Errors
     /// If a glob is malformed.
@@ -36,7 +43,10 @@ impl Filter {
         };
         Ok(Self {
             paths,
-            comms,
+            comms: comms
+                .into_iter()
+                .map(|comm| escape(comm.as_bytes()))
+                .collect(),
             open_paths,
             pids: Vec::new(),
         })
@@ -55,9 +65,10 @@ impl Filter {
             && (self.pids.is_empty() || self.pids.contains(&row.pid))
             && (self.open_paths.is_empty() || self.open_paths.contains(&row.open_path))
             && self.paths.as_ref().is_none_or(|paths| {
+                let matches = |shown: &str| paths.is_match(OsStr::from_bytes(&unescape(shown)));
                 row.path
                     .as_ref()
-                    .is_some_and(|path| paths.is_match(path) || paths.is_match(row.full_path()))
+                    .is_some_and(|path| matches(path) || matches(&row.full_path()))
             })
     }
 }
@@ -89,6 +100,20 @@ mod tests {
         assert!(lets("/mnt/a/*", "a/b"));
         assert!(!lets("/other/**", "a/b"));
         assert!(!lets("a", "a/b"));
+    }
+
+    #[test]
+    fn names_are_matched_as_they_are_not_as_they_are_shown() {
+        let lets = |glob, name: &[u8]| lets(glob, &escape(name));
+        assert!(lets("a\nb", b"a\nb") && lets("a?b", b"a\nb"));
+        assert!(!lets("a\nb", b"a\\x0ab"), "that is another one");
+        assert!(lets(r"a\\x0ab", b"a\\x0ab") && !lets(r"a\\x0ab", b"a\nb"));
+        assert!(lets("\u{202e}*", "\u{202e}x".as_bytes()));
+        assert!(lets("a?b", b"a\xffb"));
+        let comm = "a\n\\".to_owned();
+        let filter = Filter::new(&[], vec![comm.clone()], vec![]).unwrap();
+        let of = |comm| Row { comm, ..row("x") };
+        assert!(filter.lets(&of(escape(comm.as_bytes()))) && !filter.lets(&of(comm)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Numbers of the kernel's interfaces in words, and bytes as text that is safe to show.
 
-use std::{os::unix::ffi::OsStrExt as _, path::Path};
+use std::{borrow::Cow, fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path};
 
 /// `-2` -> `ENOENT`; numbers without a name stay numbers. Beside the common errnos,
 /// those of include/linux/errno.h that never reach user space.
@@ -106,27 +106,82 @@ pub fn open_flags(flags: u32) -> String {
     text
 }
 
-/// Bytes of a name as text: invalid UTF-8 and control characters as `\xNN`, so that
-/// no name can steer a terminal or break a line.
+/// Bytes of a name as text that is safe to show, and differs for every name: what is no UTF-8 and
+/// what [`is_obeyed`] as `\xNN`, byte by byte, and a backslash as `\\`. [`unescape`] undoes it.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() {
-                let mut utf8 = [0; 4];
-                for byte in character.encode_utf8(&mut utf8).bytes() {
-                    text.push_str(&format!("\\x{byte:02x}"));
-                }
-            } else {
-                text.push(character);
+            match character {
+                '\\' => text.push_str("\\\\"),
+                character => push(&mut text, character),
             }
         }
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
+        push_bytes(&mut text, chunk.invalid());
     }
     text
+}
+
+/// The name that [`escape`] made this of.
+#[must_use]
+pub fn unescape(text: &str) -> Cow<'_, [u8]> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let digit = |at: usize| char::from(*tail.get(at)?).to_digit(16);
+        let (byte, length) = match (byte, tail.first(), digit(1), digit(2)) {
+            (b'\\', Some(b'x'), Some(high), Some(low)) => ((high << 4 | low) as u8, 4),
+            (b'\\', Some(b'\\'), ..) => (b'\\', 2),
+            _ => (byte, 1),
+        };
+        bytes.push(byte);
+        rest = &rest[length..];
+    }
+    Cow::Owned(bytes)
+}
+
+/// A sentence, which names may be in that are escaped already: what [`is_obeyed`] as `\xNN`.
+#[must_use]
+pub fn tame(text: &str) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    text.chars()
+        .for_each(|character| push(&mut tamed, character));
+    tamed
+}
+
+/// Whether a terminal or a page may act on it instead of showing it, or show what is around it
+/// otherwise: controls, what ends a line or a paragraph, and what turns the direction of text
+/// (`Bidi_Control` in Unicode's `PropList.txt`).
+#[must_use]
+pub const fn is_obeyed(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\x1f'
+            | '\x7f'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
+}
+
+fn push(text: &mut String, character: char) {
+    if is_obeyed(character) {
+        push_bytes(text, character.encode_utf8(&mut [0; 4]).as_bytes());
+    } else {
+        text.push(character);
+    }
+}
+
+fn push_bytes(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        let _ = write!(text, "\\x{byte:02x}");
+    }
 }
 
 /// A path as text that is safe to show, see [`escape`].
@@ -149,6 +204,56 @@ mod tests {
         assert_eq!(escape(b"a\nb\x1b[31m\x7f"), "a\\x0ab\\x1b[31m\\x7f");
         assert_eq!(escape("\u{9b}".as_bytes()), "\\xc2\\x9b");
         assert_eq!(escape(b"\xff\xfeok\xc3"), "\\xff\\xfeok\\xc3");
+        // "txt.exe" that shows as "exe.txt".
+        assert_eq!(
+            escape("\u{202e}txt.exe\u{2069}\u{2028}".as_bytes()),
+            "\\xe2\\x80\\xaetxt.exe\\xe2\\x81\\xa9\\xe2\\x80\\xa8"
+        );
+    }
+
+    #[test]
+    fn every_control_is_obeyed_and_so_is_what_turns_text() {
+        let all = || (0..=u32::from(char::MAX)).filter_map(char::from_u32);
+        assert!(all().filter(|it| it.is_control()).all(is_obeyed));
+        let others: Vec<u32> = all()
+            .filter(|it| is_obeyed(*it) && !it.is_control())
+            .map(u32::from)
+            .collect();
+        let [lines, turns] = [vec![0x2028, 0x2029], (0x202a..=0x202e).collect()];
+        let isolates = (0x2066..=0x2069).collect();
+        let expected = [vec![0x61c, 0x200e, 0x200f], lines, turns, isolates].concat();
+        assert_eq!(others, expected);
+    }
+
+    #[test]
+    fn no_two_names_are_shown_alike() {
+        assert_eq!(escape(b"\\x0a"), "\\\\x0a");
+        assert_eq!(escape(b"\n"), "\\x0a");
+        // All names of up to five of these.
+        let alphabet = b"\\x0a\n\xff";
+        let mut seen = std::collections::HashSet::new();
+        let mut names = vec![Vec::new()];
+        for _ in 0..5 {
+            let longer = names.iter().flat_map(|name: &Vec<u8>| {
+                alphabet
+                    .iter()
+                    .map(|byte| [name.as_slice(), &[*byte]].concat())
+            });
+            names = longer.collect();
+            for name in &names {
+                let shown = escape(name);
+                assert_eq!(unescape(&shown), name.as_slice(), "{shown}");
+                assert_eq!(tame(&shown), shown, "a sentence keeps it");
+                assert!(seen.insert(shown));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_escape_stays_as_it_is() {
+        for text in ["\\", "a\\", "\\x", "\\x0", "\\xg0", "\\q", "\\x+1"] {
+            assert_eq!(unescape(text), text.as_bytes(), "{text}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::{
         preflight::{Problem, problems},
         table,
     },
-    names::escape,
+    names::tame,
     place,
     session::ATTACHED,
     transport::Transport,
@@ -173,11 +173,7 @@ fn text(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "transport:     {transport}")?;
     writeln!(out, "names from:    {}", report.layout.word())?;
     if !report.layout_why.is_empty() {
-        writeln!(
-            out,
-            "  because:     {}",
-            escape(report.layout_why.as_bytes())
-        )?;
+        writeln!(out, "  because:     {}", tame(report.layout_why))?;
     }
     if !report.layout_missing.is_empty() && report.layout != Source::None {
         writeln!(out, "  not found:   {}", report.layout_missing.join(", "))?;

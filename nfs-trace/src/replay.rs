@@ -18,7 +18,7 @@ use crate::{
     diagnostics,
     exit::Exit,
     mounts::Mount,
-    names::{escape, escape_path},
+    names::{escape, escape_path, tame},
     pipeline::{Pipeline, Show},
     recording::{Damage, Header, Item, Reader, Refusal, Resumption, Stacks},
     run::is_broken_pipe,
@@ -242,7 +242,7 @@ impl<'a> Replay<'a> {
                     let session = pipeline.session().clone();
                     let notice = remark.notice(&session);
                     if !quiet {
-                        diagnostics::say(&escape(notice.what.to_string().as_bytes()));
+                        diagnostics::say(&tame(&notice.what.to_string()));
                     }
                     pipeline.notice(&notice).context("failed to write")?;
                 }
@@ -285,7 +285,7 @@ impl<'a> Replay<'a> {
             };
             self.say(&format!(
                 "{name}: byte {at}: {}: {bytes} bytes left out, and with them {cost}",
-                escape(why.as_bytes())
+                tame(why)
             ));
         }
         if let Some(pipeline) = &mut self.pipeline {

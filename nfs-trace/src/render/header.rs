@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    names::escape,
+    names::tame,
     session::{ATTACHED, Session},
     trace::{Delegated, Sent, Signals},
 };
@@ -35,7 +35,7 @@ pub fn header(session: &Session) -> String {
         let _ = write!(line, ", without {}", missing.join(", "));
     }
     line.push_str(&instead(session.signals()));
-    escape(line.as_bytes())
+    tame(&line)
 }
 
 /// What is used where the best signals are missing.

@@ -11,6 +11,7 @@ use serde_json::ser::{Formatter, Serializer};
 use super::Render;
 use crate::{
     mounts::Mount,
+    names::is_obeyed,
     notice::Notice,
     row::Row,
     session::{Session, StartupMs, ToldBy},
@@ -41,7 +42,7 @@ struct Start<'a> {
     startup_ms: StartupMs,
 }
 
-/// As always, but with DEL and the C1 controls escaped too: a terminal may obey them.
+/// As always, but with everything escaped that a terminal may obey.
 pub(crate) struct Shown;
 
 impl Formatter for Shown {
@@ -53,9 +54,9 @@ impl Formatter for Shown {
             // The controls below come as escapes of their own.
             return writer.write_all(fragment.as_bytes());
         }
-        for part in fragment.split_inclusive(char::is_control) {
+        for part in fragment.split_inclusive(is_obeyed) {
             match part.chars().next_back() {
-                Some(last) if last.is_control() => {
+                Some(last) if is_obeyed(last) => {
                     let before = &part[..part.len() - last.len_utf8()];
                     write!(writer, "{before}\\u{:04x}", u32::from(last))?;
                 }

@@ -14,6 +14,7 @@ use super::{
     name::{When, verdict},
 };
 use crate::{
+    names::{is_obeyed, tame},
     render::json::write_line,
     row::{Row, StepRow},
     trace::{Gap, NameCheck, PathWord},
@@ -90,7 +91,7 @@ pub fn write(out: &mut dyn Write, report: &Report, kept: &Kept) -> io::Result<()
     });
     let opens = opens.collect();
     let mut value = serde_json::to_value(report)?;
-    exact(&mut value);
+    for_the_page(&mut value);
     let data = Data {
         report: value,
         all: report.end.opens,
@@ -159,14 +160,16 @@ fn step(step: &StepRow) -> Value {
     json!([step, walk, at_ns, took_ns, meaning, sent, claim])
 }
 
-/// Numbers that JavaScript would round become text.
-fn exact(value: &mut Value) {
+/// Numbers that JavaScript would round become text. Text that is no name, and not escaped as one,
+/// is escaped: the page shows what JSON has in it.
+fn for_the_page(value: &mut Value) {
     match value {
+        Value::String(text) if text.contains(is_obeyed) => *text = tame(text),
         Value::Number(number) if number.as_u64().is_some_and(|it| it > EXACT) => {
             *value = Value::String(number.to_string());
         }
-        Value::Array(items) => items.iter_mut().for_each(exact),
-        Value::Object(fields) => fields.values_mut().for_each(exact),
+        Value::Array(items) => items.iter_mut().for_each(for_the_page),
+        Value::Object(fields) => fields.values_mut().for_each(for_the_page),
         _ => {}
     }
 }
@@ -206,7 +209,7 @@ mod tests {
     #[test]
     fn large_numbers_are_not_rounded() {
         let mut value = json!({ "a": [u64::MAX, EXACT, -1] });
-        exact(&mut value);
+        for_the_page(&mut value);
         assert_eq!(value, json!({ "a": [u64::MAX.to_string(), EXACT, -1] }));
     }
 

@@ -9,6 +9,7 @@ mod hostile;
 mod memory;
 mod names;
 mod perfetto;
+mod reload;
 mod report;
 #[path = "../shared/mod.rs"]
 mod shared;

@@ -1,18 +1,21 @@
 //! Names that would steer a terminal, break a line or are no text, in every format.
 
-use nfs_trace::{recording::Writer, summary::KernelCounts};
+use nfs_trace::{names::is_obeyed, recording::Writer, summary::KernelCounts};
 use nfs_trace_ebpf::abi::{Comm, FLAG_FIRST, Name, Open, RecordHeader, RecordKind};
 use serde_json::Value;
 use zerocopy::IntoBytes as _;
 
 use super::{Shared, generate, lines, replay_bytes, stderr, stdout};
 
-/// A line end, an escape sequence, a C1 control, no UTF-8; and HTML, which is text here.
-pub(super) const NAME: &[u8] = b"a\nb\r\x1b[31m\xc2\x9b2J\xff<b>&\"'";
-pub(super) const SHOWN: &str = "a\\x0ab\\x0d\\x1b[31m\\xc2\\x9b2J\\xff<b>&\"'";
+/// A line end, an escape sequence, a C1 control, no UTF-8; HTML, which is text here; what looks like
+/// the escape of a line end; and what turns the direction of text (U+202E, U+2066).
+pub(super) const NAME: &[u8] =
+    b"a\nb\r\x1b[31m\xc2\x9b2J\xff<b>&\"'\\x0a\xe2\x80\xaecod.\xe2\x81\xa6";
+pub(super) const SHOWN: &str =
+    r#"a\x0ab\x0d\x1b[31m\xc2\x9b2J\xff<b>&"'\\x0a\xe2\x80\xaecod.\xe2\x81\xa6"#;
 /// The same, of what is text in a header already.
-pub(super) const TEXT: &str = "a\nb\r\u{1b}[31m\u{9b}2J";
-pub(super) const TEXT_SHOWN: &str = "a\\x0ab\\x0d\\x1b[31m\\xc2\\x9b2J";
+pub(super) const TEXT: &str = "a\nb\r\u{1b}[31m\u{9b}2J\u{202e}";
+pub(super) const TEXT_SHOWN: &str = r"a\x0ab\x0d\x1b[31m\xc2\x9b2J\xe2\x80\xae";
 
 /// One cached open of a file of that name, by a command of that name, on a mount of that name.
 pub(super) fn recording() -> Vec<u8> {
@@ -96,7 +99,7 @@ pub(super) fn recording_of(name: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn no_control(text: &str) {
-    let bad = text.chars().find(|it| it.is_control() && *it != '\n');
+    let bad = text.chars().find(|it| is_obeyed(*it) && *it != '\n');
     assert_eq!(bad, None, "{text:?}");
 }
 

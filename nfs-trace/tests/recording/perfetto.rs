@@ -76,13 +76,13 @@ fn text(bytes: &[u8], of: u64) -> Option<String> {
 
 /// What a trace holds.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     /// Of each track: names of the slices, with how deep they lie.
-    slices: HashMap<u64, Vec<(usize, String)>>,
+    pub(super) slices: HashMap<u64, Vec<(usize, String)>>,
     instants: Vec<String>,
     /// Of threads: pid, tid, name.
-    threads: Vec<(u64, u64, String)>,
-    flows: usize,
+    pub(super) threads: Vec<(u64, u64, String)>,
+    pub(super) flows: usize,
 }
 
 /// Reads a trace, and fails if a slice does not end, ends before it begins, is in no track that was
@@ -133,7 +133,7 @@ fn read(trace: &[u8]) -> Found {
     found
 }
 
-fn perfetto(recording: &Path) -> Found {
+pub(super) fn perfetto(recording: &Path) -> Found {
     let trace = recording.with_extension("pftrace");
     let trace = folder(&format!("perfetto-{}", recording.display()).replace('/', "-"))
         .join(trace.file_name().expect("a name"));

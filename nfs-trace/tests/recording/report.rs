@@ -7,6 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
+use nfs_trace::names::escape;
 use serde_json::Value;
 
 use super::{
@@ -184,7 +185,7 @@ fn csv_shows_names_escaped_and_runs_none() {
 #[test]
 fn html_shows_names_escaped() {
     let name =
-        "</script><img src=x onerror=window.harm=1><b class=harm>&amp;<!--\u{2028}\n\u{202e}";
+        "</script><img src=x onerror=window.harm=1><b class=harm>&amp;<!--\u{2028}\n\u{202e}\\x0a";
     let file = file("report-html", &recording_of(name.as_bytes()));
     let page = file.with_file_name("page.html");
     let output = report(&file, &["--html", page.to_str().expect("UTF-8")]);
@@ -193,8 +194,16 @@ fn html_shows_names_escaped() {
     let text = fs::read_to_string(&page).expect("the page");
     no_control(&text);
     assert_eq!(text.matches("</script>").count(), 2, "those of the page");
-    assert!(!text.contains("<img") && !text.contains("<b ") && !text.contains('\u{2028}'));
+    assert!(!text.contains("<img") && !text.contains("<b "));
     assert!(text.contains("\\u003c/script\\u003e\\u003cimg src=x"));
+    // The escapes of the name, in JSON.
+    let shown = escape("\u{2028}\n\u{202e}\\x0a".as_bytes()).replace('\\', "\\\\");
+    assert!(text.contains(&shown), "{shown}");
+    let kernel = TEXT_SHOWN.replace('\\', "\\\\");
+    assert!(
+        text.contains(&format!("\"kernel\":\"{kernel}\"")),
+        "{kernel}"
+    );
 }
 
 #[test]

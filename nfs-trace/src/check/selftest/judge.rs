@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use super::job::{NEW, OLD, Opened, Purpose, Said};
 use crate::{
     check::evidence::{Evidence, Finding, FixLevel, Kind},
-    names::{claim_name, escape, escape_path},
+    names::{claim_name, escape_path, tame},
     trace::{OpenPath, PathWord},
 };
 
@@ -51,7 +51,7 @@ pub fn judge(
                 own = *is_own;
             }
             Said::Opened(opened) => test.add(opened, paths),
-            Said::Failed(why) => outcome.failed = Some(escape(why.as_bytes())),
+            Said::Failed(why) => outcome.failed = Some(tame(why)),
             Said::LeftBehind(path) => outcome.left_behind = Some(path.clone()),
             Said::Rename { .. } | Said::Done => {}
         }

@@ -11,7 +11,7 @@ use prometheus_parse::{Sample, Scrape, Value};
 use super::*;
 use crate::{
     kernel::lookup_flags::LookupFlags,
-    names::escape_path,
+    names::{escape_path, is_obeyed},
     session::{self, StartupMs},
     trace::Gap,
 };
@@ -229,12 +229,13 @@ fn what_was_lost_is_counted_and_never_less() {
 #[test]
 fn odd_names_of_mounts_stay_in_their_label() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
-    let odd: [&[u8]; 5] = [
+    let odd: [&[u8]; 6] = [
         b"/a\nnfs_trace_attached 7\n",
         b"/a\"} 1\\",
         b"/\xff\xfe",
         b"/\x1b[31m\x7f\xc2\x9b",
         "/gr\u{fc}n {} , =".as_bytes(),
+        "/\\x0a\u{202e}\u{2066}".as_bytes(),
     ];
     let mut counts = Counts::default();
     for name in odd {
@@ -247,20 +248,24 @@ fn odd_names_of_mounts_stay_in_their_label() {
     counts.count(&row(Some("/raw\n\"\\"), Some("4.1"), PathWord::Wire));
     let text = counts.text(STARTED, NOW);
     assert!(
-        !text.chars().any(|it| it.is_control() && it != '\n'),
+        !text.chars().any(|it| is_obeyed(it) && it != '\n'),
         "{text:?}"
     );
-    let series = 6 * PathWord::ALL.len();
+    let series = 7 * PathWord::ALL.len();
     let opens = text
         .lines()
         .filter(|line| line.starts_with("nfs_trace_opens_total{mount=\"/"));
     assert_eq!(opens.count(), series);
     for (name, shown) in [
         (odd[0], "/a\\\\x0anfs_trace_attached 7\\\\x0a"),
-        (odd[1], "/a\\\"} 1\\\\"),
+        (odd[1], "/a\\\"} 1\\\\\\\\"),
         (odd[2], "/\\\\xff\\\\xfe"),
         (odd[3], "/\\\\x1b[31m\\\\x7f\\\\xc2\\\\x9b"),
         (odd[4], "/gr\u{fc}n {} , ="),
+        (
+            odd[5],
+            "/\\\\\\\\x0a\\\\xe2\\\\x80\\\\xae\\\\xe2\\\\x81\\\\xa6",
+        ),
     ] {
         let label = format!("{{mount=\"{shown}\",nfs_version=\"4.1\",open_path=\"wire\"}} 1\n");
         assert!(text.contains(&label), "{name:?}: {text}");
