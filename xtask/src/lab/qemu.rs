@@ -118,8 +118,6 @@ fn command_line() -> String {
         "quiet",
         // A panic ends qemu at once.
         "panic=-1",
-        // On a busy host the emulated timer is too late for the kernel, which panics then.
-        "no_timer_check",
         // Retpolines and page table isolation cost a third under TCG and protect nobody here.
         "mitigations=off",
         // On a loaded machine the ten ticks that the kernel waits for may come too late, and it
