@@ -26,14 +26,29 @@ pub(crate) fn static_binary(package: &str, bin: &str) -> Result<PathBuf> {
         programs: true,
         lab: false,
     })?;
+    built_static(&tools, package, ("--bin", bin), bin)
+}
+
+/// The same of an example: what it has of the package is the same code as in the binary.
+pub(crate) fn static_example(tools: &Tools, package: &str, example: &str) -> Result<PathBuf> {
+    let file = format!("examples/{example}");
+    built_static(tools, package, ("--example", example), &file)
+}
+
+fn built_static(
+    tools: &Tools,
+    package: &str,
+    (kind, name): (&str, &str),
+    file: &str,
+) -> Result<PathBuf> {
     let target = workspace::root().join("target/static");
-    let (mut cargo, built) = release(&tools, FLAGS, &target)?;
-    cargo.args(["--package", package, "--bin", bin]);
-    let binary = built.join(bin);
+    let (mut cargo, built) = release(tools, FLAGS, &target)?;
+    cargo.args(["--package", package, kind, name]);
+    let binary = built.join(file);
     if !binary.exists() {
-        eprintln!("build: {bin}, static (a minute or two, once)");
+        eprintln!("build: {name}, static (a minute or two, once)");
     }
-    exec::run_shown(&mut cargo).with_context(|| format!("build {bin}"))?;
+    exec::run_shown(&mut cargo).with_context(|| format!("build {name}"))?;
     check_static(&binary)?;
     Ok(binary)
 }

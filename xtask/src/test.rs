@@ -12,7 +12,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::{
-    debian_tool, dist, exec, fuzz,
+    cost, debian_tool, dist, exec, fuzz,
     lab::{checks, client, run, table, verdicts},
     matrix::{MATRIX, Row, Task},
     page,
@@ -76,6 +76,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Ok(())
     });
     steps.skipped.extend(untried);
+    let mut unjudged = Vec::new();
+    steps.run("cost", || {
+        unjudged = cost::check(&tools)?;
+        Ok(())
+    });
+    steps.skipped.extend(unjudged);
     match fuzz::impossible() {
         None => steps.run("fuzz", || fuzz::check(&tools, fuzz::SECONDS)),
         Some(why) => steps.skipped.push(format!("fuzz: {why}")),
