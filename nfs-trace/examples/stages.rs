@@ -17,11 +17,12 @@ use nfs_trace::{
     mounts::Mount,
     notice::Notice,
     pipeline::{Pipeline, Show},
-    recording::Writer,
+    record::Recorder,
+    recording::{Output, Parts},
     render::{Render, json::Json},
     row::Row,
     session::Session,
-    sink::{Sink as _, Surroundings},
+    sink::{Sink, Surroundings},
     summary::{KernelCounts, Summary},
 };
 use nfs_trace_ebpf::abi::{RecordHeader, RecordKind};
@@ -130,28 +131,31 @@ impl Records {
             Stage::Judge => self.pipe(Box::new(Nobody)),
             Stage::Json => self.pipe(Box::new(Json::new(out()))),
             Stage::Record => {
-                let mut writer = Writer::new(io::sink(), &generate::header(SEED))?;
-                for (number, record) in self.iter().enumerate() {
-                    writer.record(record)?;
-                    if number % AT_ONCE == AT_ONCE - 1 {
-                        writer.flush()?;
-                    }
-                }
-                writer.finish(KernelCounts::default(), false)
+                let name = format!("nfs-trace-stages.{}", std::process::id());
+                let file = env::temp_dir().join(name);
+                let parts = Parts::create(Output::single(&file), generate::header(SEED));
+                let recorder = Recorder::new(parts.map_err(io::Error::other)?, false);
+                let outcome = self.drain(Box::new(recorder));
+                std::fs::remove_file(&file).and(outcome)
             }
         }
     }
 
     fn pipe(&self, render: Box<dyn Render>) -> io::Result<()> {
         let session = generate::header(SEED).session;
-        let mut pipeline = Box::new(Pipeline::start(session, Show::default(), render)?);
+        let pipeline = Pipeline::start(session, Show::default(), render)?;
+        self.drain(Box::new(pipeline))
+    }
+
+    /// As a live trace does it.
+    fn drain(&self, mut sink: Box<dyn Sink>) -> io::Result<()> {
         for (number, record) in self.iter().enumerate() {
-            pipeline.record(record, &mut Nothing)?;
+            sink.record(record, &mut Nothing)?;
             if number % AT_ONCE == AT_ONCE - 1 {
-                pipeline.flush()?;
+                sink.flush()?;
             }
         }
-        pipeline.finish(KernelCounts::default(), &mut Nothing)
+        sink.finish(KernelCounts::default(), &mut Nothing)
     }
 }
 

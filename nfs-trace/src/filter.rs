@@ -51,13 +51,13 @@ impl Filter {
     /// Whether the row is shown.
     #[must_use]
     pub fn lets(&self, row: &Row) -> bool {
-        (self.comms.is_empty() || self.comms.contains(&row.comm))
+        (self.comms.is_empty() || self.comms.iter().any(|comm| *comm == row.comm))
             && (self.pids.is_empty() || self.pids.contains(&row.pid))
             && (self.open_paths.is_empty() || self.open_paths.contains(&row.open_path))
             && self.paths.as_ref().is_none_or(|paths| {
                 row.path
                     .as_ref()
-                    .is_some_and(|path| paths.is_match(path) || paths.is_match(row.full_path()))
+                    .is_some_and(|path| paths.is_match(&**path) || paths.is_match(row.full_path()))
             })
     }
 }
@@ -66,7 +66,7 @@ impl Filter {
 mod tests {
     use super::*;
 
-    fn row(path: &str) -> Row {
+    fn row(path: &str) -> Row<'_> {
         Row {
             comm: "git".into(),
             path: Some(path.into()),

@@ -2,6 +2,7 @@
 //! changes, against a baseline that is committed.
 
 mod baseline;
+mod memory;
 mod user_space;
 
 use anyhow::{Result, ensure};
@@ -20,6 +21,9 @@ pub(crate) struct Options {
     /// Make what is measured the baseline, to be committed with the change that it comes from
     #[arg(long)]
     update: bool,
+    /// See instead how large a replay of a hundred million records gets (minutes)
+    #[arg(long, conflicts_with = "update")]
+    memory: bool,
 }
 
 /// What can be measured here of one part of nfs-trace.
@@ -39,6 +43,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         programs: true,
         lab: false,
     })?;
+    if options.memory {
+        return memory::check(&tools);
+    }
     let skipped = if options.update {
         update(&tools)?
     } else {
