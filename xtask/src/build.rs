@@ -26,31 +26,30 @@ pub(crate) fn static_binary(package: &str, bin: &str) -> Result<PathBuf> {
         programs: true,
         lab: false,
     })?;
-    built_static(&tools, package, ("--bin", bin), bin)
-}
-
-/// The same of an example: what it has of the package is the same code as in the binary.
-pub(crate) fn static_example(tools: &Tools, package: &str, example: &str) -> Result<PathBuf> {
-    let file = format!("examples/{example}");
-    built_static(tools, package, ("--example", example), &file)
-}
-
-fn built_static(
-    tools: &Tools,
-    package: &str,
-    (kind, name): (&str, &str),
-    file: &str,
-) -> Result<PathBuf> {
     let target = workspace::root().join("target/static");
-    let (mut cargo, built) = release(tools, FLAGS, &target)?;
-    cargo.args(["--package", package, kind, name]);
-    let binary = built.join(file);
+    let (mut cargo, built) = release(&tools, FLAGS, &target)?;
+    cargo.args(["--package", package, "--bin", bin]);
+    let binary = built.join(bin);
     if !binary.exists() {
-        eprintln!("build: {name}, static (a minute or two, once)");
+        eprintln!("build: {bin}, static (a minute or two, once)");
     }
-    exec::run_shown(&mut cargo).with_context(|| format!("build {name}"))?;
+    exec::run_shown(&mut cargo).with_context(|| format!("build {bin}"))?;
     check_static(&binary)?;
     Ok(binary)
+}
+
+/// Builds an example for this machine, as a release.
+pub(crate) fn example(tools: &Tools, package: &str, example: &str) -> Result<PathBuf> {
+    let target = workspace::root().join("target");
+    let mut cargo = Command::new("cargo");
+    tools.apply(&mut cargo)?;
+    cargo
+        .current_dir(workspace::root())
+        .args(["build", "--release", "--locked", "--quiet", "--target-dir"])
+        .arg(&target)
+        .args(["--package", package, "--example", example]);
+    exec::run_shown(&mut cargo).with_context(|| format!("build {example}"))?;
+    Ok(target.join("release/examples").join(example))
 }
 
 /// A release build with flags for rustc, and the folder that its binaries come to. `target` is for

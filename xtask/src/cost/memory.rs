@@ -21,7 +21,7 @@ const EVERY: Duration = Duration::from_millis(50);
 /// Takes some minutes. Tests do it with fewer records (nfs-trace/tests/recording/memory.rs).
 pub(super) fn check(tools: &Tools) -> Result<()> {
     let program = build::static_binary("nfs-trace", "nfs-trace")?;
-    let generate = build::static_example(tools, "nfs-trace", "generate")?;
+    let generate = build::example(tools, "nfs-trace", "generate")?;
     let mut generator = Command::new(generate)
         .args(["1", &EVENTS.to_string(), "-", &FILES.to_string()])
         .stdout(Stdio::piped())

@@ -8,7 +8,7 @@ use super::Measured;
 use crate::{build, debian_tool, exec, setup::Tools, workspace};
 
 /// Records that each run makes and works on.
-const EVENTS: u64 = 400_000;
+const EVENTS: u64 = 200_000;
 
 /// The stages of nfs-trace/examples/stages.rs: what each adds to the one before it, and whether
 /// for each record or for each open.
@@ -42,7 +42,7 @@ pub(super) fn measure(tools: &Tools) -> Result<Measured> {
         Ok(program) => program,
         Err(error) => return Ok(Measured::Impossible(format!("{error:#}"))),
     };
-    let program = build::static_example(tools, "nfs-trace", "stages")?;
+    let program = build::example(tools, "nfs-trace", "stages")?;
     let folder = workspace::root().join("target/cost");
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
     let mut runs = std::collections::BTreeMap::new();
