@@ -22,36 +22,59 @@ use nfs_trace_ebpf::abi::{
 use zerocopy::{Immutable, IntoBytes};
 
 const DEV: u32 = 45;
-/// More than a trace remembers, so that what is forgotten is tried too.
-const FILES: u64 = 200_000;
 const FOLDERS: u64 = 1_000;
-const THREADS: u32 = 40_000;
 /// Kernel addresses of the root, of folders and of files.
 const ROOT: u64 = 0xffff_8880_0000_0000;
 const FOLDER: u64 = ROOT + (1 << 30);
 const FILE: u64 = FOLDER + (1 << 30);
 
-#[allow(dead_code, reason = "tests take the rest of this file")]
+/// What the made-up machine is busy with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Files that are opened.
+    pub(crate) files: u64,
+    /// Threads that open them.
+    pub(crate) threads: u32,
+    /// CPUs whose opens run at the same time.
+    pub(crate) cpus: u32,
+}
+
+impl Default for Shape {
+    /// More than a trace remembers, so that what is forgotten is tried too.
+    fn default() -> Self {
+        Self {
+            files: 200_000,
+            threads: 40_000,
+            cpus: 1,
+        }
+    }
+}
+
+#[allow(dead_code, reason = "others take the rest of this file")]
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let wrong = || io::Error::other("usage: generate SEED EVENTS FILE [FILES] (- for stdout)");
-    let (seed, events, file, files) = match arguments.as_slice() {
-        [seed, events, file] => (seed, events, file, FILES),
-        [seed, events, file, files] => (
-            seed,
-            events,
-            file,
-            files.parse().ok().filter(|it| *it > 0).ok_or_else(wrong)?,
-        ),
-        _ => return Err(wrong()),
+    let usage = "usage: generate SEED EVENTS FILE [FILES [THREADS [CPUS]]] (- for stdout)";
+    let wrong = || io::Error::other(usage);
+    let number = |at: usize, or: u64| match arguments.get(at) {
+        None => Ok(or),
+        Some(text) => text.parse().ok().filter(|it| *it > 0).ok_or_else(wrong),
     };
-    let seed = seed.parse().map_err(|_| wrong())?;
-    let events = events.parse().map_err(|_| wrong())?;
+    let small = |at, or: u32| number(at, or.into()).map(|it| u32::try_from(it).unwrap_or(u32::MAX));
+    let (Some(file), None) = (arguments.get(2), arguments.get(6)) else {
+        return Err(wrong());
+    };
+    let usual = Shape::default();
+    let shape = Shape {
+        files: number(3, usual.files)?,
+        threads: small(4, usual.threads)?,
+        cpus: small(5, usual.cpus)?,
+    };
     let out: Box<dyn Write> = match file.as_str() {
         "-" => Box::new(io::stdout()),
         file => Box::new(File::create(file)?),
     };
-    generate_of(files, seed, events, BufWriter::new(out))
+    let seed = arguments[0].parse().map_err(|_| wrong())?;
+    generate_of(shape, seed, number(1, 1)?, BufWriter::new(out))
 }
 
 /// The recording of a made-up machine.
@@ -100,13 +123,14 @@ pub(crate) fn header(seed: u64) -> Header {
 /// Writes a recording of so many records.
 #[allow(dead_code, reason = "for tests")]
 pub(crate) fn generate(seed: u64, events: u64, out: impl Write) -> io::Result<()> {
-    generate_of(FILES, seed, events, out)
+    generate_of(Shape::default(), seed, events, out)
 }
 
-/// The same with opens of so many files.
-fn generate_of(files: u64, seed: u64, events: u64, out: impl Write) -> io::Result<()> {
+/// The same of a machine of another shape.
+#[allow(dead_code, reason = "not for all")]
+pub(crate) fn generate_of(shape: Shape, seed: u64, events: u64, out: impl Write) -> io::Result<()> {
     let mut writer = Writer::new(out, &header(seed))?;
-    records_of(files, seed, events, |record| writer.record(record))?;
+    records_of(shape, seed, events, |record| writer.record(record))?;
     writer.finish(KernelCounts::default(), false)?;
     Ok(())
 }
@@ -118,22 +142,27 @@ pub(crate) fn records(
     events: u64,
     take: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    records_of(FILES, seed, events, take)
+    records_of(Shape::default(), seed, events, take)
 }
 
-/// The same with opens of so many files.
-fn records_of(
-    files: u64,
+/// The same of a machine of another shape.
+pub(crate) fn records_of(
+    shape: Shape,
     seed: u64,
     events: u64,
     take: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
+    let Shape {
+        files,
+        threads,
+        cpus,
+    } = shape;
     let mut machine = Machine {
         rng: Rng::with_seed(seed),
         now_ns: 1_000_000_000,
         began_ns: None,
         left: events,
-        seqs: vec![None; THREADS as usize],
+        seqs: vec![None; threads.max(cpus) as usize],
         named: vec![false; files as usize],
         take,
     };
@@ -141,10 +170,27 @@ fn records_of(
     for folder in 0..FOLDERS {
         machine.name(0, FOLDER + folder * 192, ROOT, &format!("folder{folder}"))?;
     }
+    let mut running = vec![None; cpus as usize];
     while machine.left > 0 {
-        machine.open()?;
+        let cpu = match cpus {
+            1 => 0,
+            _ => machine.rng.u32(..cpus),
+        };
+        let open = &mut running[cpu as usize];
+        *open = machine.go_on(open.take(), cpu, cpus)?;
     }
     Ok(())
+}
+
+/// An open(2) that runs.
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    thread: u32,
+    file: u64,
+    /// When it came to nfs4_file_open.
+    began_ns: u64,
+    /// OPENs sent, once its task has returned.
+    sent: Option<u16>,
 }
 
 struct Machine<F> {
@@ -161,9 +207,32 @@ struct Machine<F> {
 }
 
 impl<F: FnMut(&[u8]) -> io::Result<()>> Machine<F> {
-    /// One open(2), one of three wire, the others cached.
-    fn open(&mut self) -> io::Result<()> {
-        let thread = self.rng.u32(..THREADS);
+    /// The next step of an open(2), or the first of another one; of three one is wire, the others
+    /// are cached.
+    fn go_on(&mut self, open: Option<Running>, cpu: u32, cpus: u32) -> io::Result<Option<Running>> {
+        match open {
+            None => self.begin(cpu, cpus).map(Some),
+            Some(Running {
+                thread,
+                file,
+                sent: None,
+                ..
+            }) => {
+                let sent = self.task(thread, file)?;
+                Ok(open.map(|open| Running {
+                    sent: Some(sent),
+                    ..open
+                }))
+            }
+            Some(open) => self.end(open).map(|()| None),
+        }
+    }
+
+    fn begin(&mut self, cpu: u32, cpus: u32) -> io::Result<Running> {
+        // A thread runs on one CPU at a time.
+        let threads = u32::try_from(self.seqs.len()).unwrap_or(u32::MAX);
+        let thread = self.rng.u32(..threads / cpus * cpus);
+        let thread = thread - thread % cpus + cpu;
         let file = self.rng.u64(..self.named.len() as u64);
         let dentry = FILE + file * 192;
         if !self.named[file as usize] {
@@ -184,10 +253,18 @@ impl<F: FnMut(&[u8]) -> io::Result<()>> Machine<F> {
             reserved2: 0,
         };
         self.record(thread, RecordKind::Revalidate, &revalidate, b"")?;
-        let began_ns = self.now_ns;
+        Ok(Running {
+            thread,
+            file,
+            began_ns: self.now_ns,
+            sent: None,
+        })
+    }
+
+    fn task(&mut self, thread: u32, file: u64) -> io::Result<u16> {
         let sent = u16::from(self.rng.u8(..3) == 0);
         let task = OpenTask {
-            opendata: dentry ^ 0xff,
+            opendata: (FILE + file * 192) ^ 0xff,
             replied_ns: if sent > 0 { self.now_ns } else { 0 },
             ret: 0,
             sent,
@@ -195,19 +272,29 @@ impl<F: FnMut(&[u8]) -> io::Result<()>> Machine<F> {
             delegated: 0,
         };
         self.record(thread, RecordKind::OpenTask, &task, b"")?;
-        let open = Open {
-            dentry,
+        Ok(sent)
+    }
+
+    fn end(&mut self, open: Running) -> io::Result<()> {
+        let Running {
+            thread,
+            file,
+            began_ns,
+            sent,
+        } = open;
+        let record = Open {
+            dentry: FILE + file * 192,
             fileid: 1_000 + file,
             ret: 0,
             open_flags: 0o100_000,
             stack_id: -1,
             tasks: 1,
-            stateid_updates: u8::try_from(sent).unwrap_or(0),
+            stateid_updates: u8::try_from(sent.unwrap_or(0)).unwrap_or(0),
             opened: 1,
             signs: 0,
         };
         self.began_ns = Some(began_ns);
-        self.record(thread, RecordKind::FileOpen, &open, b"")
+        self.record(thread, RecordKind::FileOpen, &record, b"")
     }
 
     fn name(&mut self, thread: u32, dentry: u64, parent: u64, name: &str) -> io::Result<()> {

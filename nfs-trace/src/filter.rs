@@ -61,7 +61,7 @@ impl Filter {
     /// Whether the row is shown.
     #[must_use]
     pub fn lets(&self, row: &Row) -> bool {
-        (self.comms.is_empty() || self.comms.contains(&row.comm))
+        (self.comms.is_empty() || self.comms.iter().any(|comm| *comm == row.comm))
             && (self.pids.is_empty() || self.pids.contains(&row.pid))
             && (self.open_paths.is_empty() || self.open_paths.contains(&row.open_path))
             && self.paths.as_ref().is_none_or(|paths| {
@@ -77,7 +77,7 @@ impl Filter {
 mod tests {
     use super::*;
 
-    fn row(path: &str) -> Row {
+    fn row(path: &str) -> Row<'_> {
         Row {
             comm: "git".into(),
             path: Some(path.into()),
@@ -112,7 +112,10 @@ mod tests {
         assert!(lets("a?b", b"a\xffb"));
         let comm = "a\n\\".to_owned();
         let filter = Filter::new(&[], vec![comm.clone()], vec![]).unwrap();
-        let of = |comm| Row { comm, ..row("x") };
+        let of = |comm: String| Row {
+            comm: comm.into(),
+            ..row("x")
+        };
         assert!(filter.lets(&of(escape(comm.as_bytes()))) && !filter.lets(&of(comm)));
     }
 

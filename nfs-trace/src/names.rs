@@ -6,6 +6,12 @@ use std::{borrow::Cow, fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path
 /// those of include/linux/errno.h that never reach user space.
 #[must_use]
 pub fn errno_name(ret: i32) -> String {
+    errno_word(ret).into_owned()
+}
+
+/// The same, for where there may be a million of them.
+#[must_use]
+pub fn errno_word(ret: i32) -> Cow<'static, str> {
     // A recording may hold any number.
     let name = match ret.wrapping_neg() {
         1 => "EPERM",
@@ -42,9 +48,9 @@ pub fn errno_name(ret: i32) -> String {
         518 => "EOPENSTALE",
         521 => "EBADHANDLE",
         528 => "EJUKEBOX",
-        _ => return ret.to_string(),
+        _ => return ret.to_string().into(),
     };
-    name.to_string()
+    name.into()
 }
 
 /// enum open_claim_type4 (include/linux/nfs4.h; RFC 8881, 18.16.1).
@@ -62,54 +68,24 @@ pub fn claim_name(claim: u8) -> Option<&'static str> {
     NAMES.get(usize::from(claim)).copied()
 }
 
-/// O_* flags of x86-64 (include/uapi/asm-generic/fcntl.h), as `O_RDWR|O_CREAT`.
-#[must_use]
-pub fn open_flags(flags: u32) -> String {
-    const NAMES: &[(u32, &str)] = &[
-        (0o100, "O_CREAT"),
-        (0o200, "O_EXCL"),
-        (0o400, "O_NOCTTY"),
-        (0o1000, "O_TRUNC"),
-        (0o2000, "O_APPEND"),
-        (0o4000, "O_NONBLOCK"),
-        (0o10_000, "O_DSYNC"),
-        (0o40_000, "O_DIRECT"),
-        (0o100_000, "O_LARGEFILE"),
-        (0o200_000, "O_DIRECTORY"),
-        (0o400_000, "O_NOFOLLOW"),
-        (0o1_000_000, "O_NOATIME"),
-        (0o2_000_000, "O_CLOEXEC"),
-        (0o4_000_000, "__O_SYNC"),
-        (0o10_000_000, "O_PATH"),
-        (0o20_000_000, "__O_TMPFILE"),
-    ];
-    let mut text = String::from(match flags & 3 {
-        0 => "O_RDONLY",
-        1 => "O_WRONLY",
-        2 => "O_RDWR",
-        _ => "O_ACCMODE",
-    });
-    let mut rest = flags & !3;
-    for (bit, name) in NAMES {
-        if rest & bit != 0 {
-            rest &= !bit;
-            // Always set by 64-bit callers: says nothing.
-            if *name != "O_LARGEFILE" {
-                text.push('|');
-                text.push_str(name);
-            }
-        }
-    }
-    if rest != 0 {
-        text.push_str(&format!("|{rest:#o}"));
-    }
-    text
-}
-
 /// Bytes of a name as text that is safe to show, and differs for every name: what is no UTF-8 and
 /// what [`is_obeyed`] as `\xNN`, byte by byte, and a backslash as `\\`. [`unescape`] undoes it.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
+    escaped(bytes).into_owned()
+}
+
+/// The same, for where there may be a million of them.
+#[must_use]
+pub fn escaped(bytes: &[u8]) -> Cow<'_, str> {
+    // Almost all are.
+    if bytes
+        .iter()
+        .all(|byte| matches!(byte, b' '..=b'~') && *byte != b'\\')
+        && let Ok(text) = str::from_utf8(bytes)
+    {
+        return text.into();
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -120,7 +96,7 @@ pub fn escape(bytes: &[u8]) -> String {
         }
         push_bytes(&mut text, chunk.invalid());
     }
-    text
+    text.into()
 }
 
 /// The name that [`escape`] made this of.
@@ -254,14 +230,6 @@ mod tests {
         for text in ["\\", "a\\", "\\x", "\\x0", "\\xg0", "\\q", "\\x+1"] {
             assert_eq!(unescape(text), text.as_bytes(), "{text}");
         }
-    }
-
-    #[test]
-    fn flags_are_spelled_out() {
-        assert_eq!(open_flags(0), "O_RDONLY");
-        assert_eq!(open_flags(0o100_102), "O_RDWR|O_CREAT");
-        assert_eq!(open_flags(0o1001), "O_WRONLY|O_TRUNC");
-        assert_eq!(open_flags(1 << 31), "O_RDONLY|0o20000000000");
     }
 
     #[test]

@@ -32,9 +32,14 @@ pub struct Show {
 
 /// The stages in a row.
 pub struct Pipeline {
+    tracer: Tracer,
+    rows: Rows,
+}
+
+/// Those behind the tracer.
+struct Rows {
     session: Session,
     signals: Signals,
-    tracer: Tracer,
     show: Show,
     wanted: WantedMounts,
     render: Box<dyn Render>,
@@ -53,13 +58,15 @@ impl Pipeline {
         let tracer = Tracer::new(signals, session.armed_ns);
         let wanted = WantedMounts::new(show.mounts.clone(), &session.mounts);
         Ok(Self {
-            session,
-            signals,
             tracer,
-            show,
-            wanted,
-            render,
-            summary: Summary::new(signals),
+            rows: Rows {
+                session,
+                signals,
+                show,
+                wanted,
+                render,
+                summary: Summary::new(signals),
+            },
         })
     }
 
@@ -70,7 +77,7 @@ impl Pipeline {
 
     /// Takes the bytes of a record that names what was known before the first one.
     pub fn learn(&mut self, bytes: &[u8]) {
-        if let Ok(event) = decode(bytes, self.session.lookup_flags) {
+        if let Ok(event) = decode(bytes, self.rows.session.lookup_flags) {
             self.tracer.learn(event);
         }
     }
@@ -82,13 +89,21 @@ impl Pipeline {
 
     /// What could not be read of a recording, as far as is known.
     pub fn unread(&mut self, unread: Unread) {
-        self.summary.unread = unread;
+        self.rows.summary.unread = unread;
     }
 
     /// What is true of the machine now.
     #[must_use]
     pub fn session(&self) -> &Session {
-        &self.session
+        &self.rows.session
+    }
+}
+
+impl Rows {
+    fn is_full(&self) -> bool {
+        self.show
+            .count
+            .is_some_and(|count| self.summary.opens() >= count)
     }
 
     /// Paths that ended together.
@@ -110,11 +125,11 @@ impl Pipeline {
             self.know_mounts(mounts);
         }
         let stack = path.stack.and_then(|id| around.stack(id));
-        let mut row = Row::new(path, &self.session, self.signals, stack);
-        if self.show.raw_pointers {
-            row.dentry_pointer = Some(format!("{:?}", path.dentry));
-        }
         let mount = self.session.mount(path.dev);
+        let mut row = Row::new(path, &self.session, self.signals, mount, stack);
+        if self.show.raw_pointers {
+            row.dentry_pointer = Some(path.dentry);
+        }
         if !self.wanted.lets(path.dev) || !self.show.filter.lets(&row) {
             self.summary.hide(&row);
             self.render.hidden(path, &row, mount);
@@ -132,14 +147,19 @@ impl Pipeline {
 
 impl Sink for Pipeline {
     fn record(&mut self, bytes: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
-        self.summary.events += 1;
-        let Ok(event) = decode(bytes, self.session.lookup_flags) else {
-            self.summary.undecodable += 1;
+        let Self { tracer, rows } = self;
+        rows.summary.events += 1;
+        let Ok(event) = decode(bytes, rows.session.lookup_flags) else {
+            rows.summary.undecodable += 1;
             return Ok(());
         };
-        let mut done = Vec::new();
-        self.tracer.push(event, &mut |path| done.push(path));
-        done.iter().try_for_each(|path| self.path(path, around))
+        let mut outcome = Ok(());
+        tracer.push(event, &mut |path| {
+            if outcome.is_ok() {
+                outcome = rows.path(&path, around);
+            }
+        });
+        outcome
     }
 
     /// Ends what is pending.
@@ -151,8 +171,8 @@ impl Sink for Pipeline {
         let mut done = Vec::new();
         self.tracer
             .interrupt(may_miss_records(counts), &mut |path| done.push(path));
-        self.paths(done, around)?;
-        self.summary.reloads.gone += 1;
+        self.rows.paths(done, around)?;
+        self.rows.summary.reloads.gone += 1;
         self.counts(counts.clone())
     }
 
@@ -162,41 +182,41 @@ impl Sink for Pipeline {
             unseen_ms,
             mounts,
         } = resumed;
-        self.signals = session.signals();
-        self.tracer.resume(self.signals, session.armed_ns);
-        self.summary.attached_again(self.signals, unseen_ms);
-        self.wanted = WantedMounts::new(mounts, &session.mounts);
-        self.session = session;
+        self.rows.signals = session.signals();
+        self.tracer.resume(self.rows.signals, session.armed_ns);
+        self.rows
+            .summary
+            .attached_again(self.rows.signals, unseen_ms);
+        self.rows.wanted = WantedMounts::new(mounts, &session.mounts);
+        self.rows.session = session;
         Ok(())
     }
 
     fn learn_mounts(&mut self, now: Vec<Mount>) -> io::Result<()> {
-        self.know_mounts(now);
+        self.rows.know_mounts(now);
         Ok(())
     }
 
     fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {
-        self.render.notice(notice)?;
-        self.render.flush()
+        self.rows.render.notice(notice)?;
+        self.rows.render.flush()
     }
 
     fn is_full(&self) -> bool {
-        self.show
-            .count
-            .is_some_and(|count| self.summary.opens() >= count)
+        self.rows.is_full()
     }
 
     fn wants_counts(&self) -> bool {
-        self.render.wants_counts()
+        self.rows.render.wants_counts()
     }
 
     fn counts(&mut self, counts: KernelCounts) -> io::Result<()> {
-        self.summary.kernel = counts;
-        self.render.counts(&self.summary)
+        self.rows.summary.kernel = counts;
+        self.rows.render.counts(&self.rows.summary)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.render.flush()
+        self.rows.render.flush()
     }
 
     /// Ends what is pending and renders the end.
@@ -206,14 +226,14 @@ impl Sink for Pipeline {
         around: &mut dyn Surroundings,
     ) -> io::Result<()> {
         let mut done = Vec::new();
-        let unread = &self.summary.unread;
+        let unread = &self.rows.summary.unread;
         let lost = may_miss_records(&kernel) || unread.later_parts || unread.is_damaged();
         self.tracer.finish(lost, &mut |path| done.push(path));
-        self.paths(done, around)?;
-        self.summary.kernel = kernel;
-        self.summary.outside_paths = self.tracer.outside_paths();
-        self.render.end(&self.summary)?;
-        self.render.flush()
+        self.rows.paths(done, around)?;
+        self.rows.summary.kernel = kernel;
+        self.rows.summary.outside_paths = self.tracer.outside_paths();
+        self.rows.render.end(&self.rows.summary)?;
+        self.rows.render.flush()
     }
 }
 

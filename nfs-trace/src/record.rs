@@ -98,6 +98,8 @@ pub struct Recorder {
     /// Super blocks that the mounts hold, and since the last flush those that they do not.
     known: HashSet<u32>,
     unknown: HashSet<u32>,
+    /// The known one of the last record: most records are of the same.
+    last: u32,
     /// Stacks that are in this part; none where stacks are not taken.
     stacks: Option<LruCache<u32, u32>>,
     counted: Instant,
@@ -134,6 +136,7 @@ impl Recorder {
             failed: None,
             known: HashSet::new(),
             unknown: HashSet::new(),
+            last: 0,
             stacks: stacks.then(|| LruCache::new(STACKS)),
             counted: Instant::now(),
         };
@@ -152,8 +155,8 @@ impl Recorder {
     fn take(&mut self, record: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
         self.parts.make_room()?;
         let dev = dev(record);
-        if dev != 0 && !self.known.contains(&dev) && !self.unknown.contains(&dev) {
-            self.ask_about(dev, around)?;
+        if dev != 0 && dev != self.last {
+            self.look_at(dev, around)?;
         }
         self.name_stack(record, around)?;
         self.parts.record(record)
@@ -185,6 +188,17 @@ impl Recorder {
     fn know_mounts(&mut self) {
         let mounts = self.parts.known_mounts().iter();
         self.known = mounts.map(|mount| mount.dev).collect();
+        self.last = 0;
+    }
+
+    /// Sees whether the mounts that are known have a super block.
+    fn look_at(&mut self, dev: u32, around: &mut dyn Surroundings) -> io::Result<()> {
+        if self.known.contains(&dev) {
+            self.last = dev;
+        } else if !self.unknown.contains(&dev) {
+            self.ask_about(dev, around)?;
+        }
+        Ok(())
     }
 
     /// Reads the mounts again because of a super block that none of them has: a mount that is

@@ -50,8 +50,8 @@ pub struct ProgramCounts {
 pub struct Summary {
     signals: Signals,
     opens: u64,
-    by_open_path: BTreeMap<PathWord, u64>,
-    by_name_check: BTreeMap<NameCheck, u64>,
+    by_open_path: [u64; PathWord::ALL.len()],
+    by_name_check: [u64; NameCheck::ALL.len()],
     stale_retries: u64,
     incomplete: u64,
     hidden: u64,
@@ -211,8 +211,8 @@ impl Summary {
         Self {
             signals,
             opens: 0,
-            by_open_path: BTreeMap::new(),
-            by_name_check: BTreeMap::new(),
+            by_open_path: [0; PathWord::ALL.len()],
+            by_name_check: [0; NameCheck::ALL.len()],
             stale_retries: 0,
             incomplete: 0,
             hidden: 0,
@@ -241,8 +241,8 @@ impl Summary {
     /// Counts a row that is shown.
     pub fn show(&mut self, row: &Row) {
         self.opens += 1;
-        *self.by_open_path.entry(row.open_path).or_default() += 1;
-        *self.by_name_check.entry(row.name_check).or_default() += 1;
+        self.by_open_path[row.open_path as usize] += 1;
+        self.by_name_check[row.name_check as usize] += 1;
         self.stale_retries += u64::from(row.stale_retries);
         self.incomplete += u64::from(!row.complete);
         add(&mut self.rpcs, row.rpcs);
@@ -268,11 +268,12 @@ impl Summary {
         let lookups = |n| self.signals.lookups.then_some(n);
         End {
             opens: self.opens,
-            by_open_path: PathWord::ALL
-                .iter()
-                .map(|word| (*word, self.by_open_path.get(word).copied().unwrap_or(0)))
+            by_open_path: PathWord::ALL.into_iter().zip(self.by_open_path).collect(),
+            by_name_check: NameCheck::ALL
+                .into_iter()
+                .zip(self.by_name_check)
+                .filter(|(_, opens)| *opens > 0)
                 .collect(),
-            by_name_check: self.by_name_check.clone(),
             stale_retries: self.stale_retries,
             incomplete: self.incomplete,
             hidden: self.hidden,

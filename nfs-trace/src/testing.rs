@@ -13,7 +13,7 @@ pub(crate) fn path() -> OpenPath {
         end_ns: 0,
         tid: 1,
         tgid: 1,
-        comm: Box::default(),
+        comm: std::sync::Arc::default(),
         dev: 0,
         dentry: Pointer(1),
         dentry_id: None,
@@ -36,7 +36,7 @@ pub(crate) fn path() -> OpenPath {
 
 /// A complete open of `a` on /mnt by a `cat` that is process 1, at no time: on the wire, and of RPCs
 /// nothing is known.
-pub(crate) fn row() -> Row {
+pub(crate) fn row() -> Row<'static> {
     Row {
         ts_ns: 0,
         time: jiff::Timestamp::UNIX_EPOCH,
@@ -59,8 +59,9 @@ pub(crate) fn row() -> Row {
         result: Some(0),
         latency_ns: 0,
         complete: true,
-        gaps: Vec::new(),
-        steps: Vec::new(),
+        gaps: [].as_slice().into(),
+        calls: [].as_slice().into(),
+        counts_opens: true,
         stack: None,
     }
 }

@@ -38,6 +38,20 @@ pub(crate) fn static_binary(package: &str, bin: &str) -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// Builds an example for this machine, as a release.
+pub(crate) fn example(tools: &Tools, package: &str, example: &str) -> Result<PathBuf> {
+    let target = workspace::root().join("target");
+    let mut cargo = Command::new("cargo");
+    tools.apply(&mut cargo)?;
+    cargo
+        .current_dir(workspace::root())
+        .args(["build", "--release", "--locked", "--quiet", "--target-dir"])
+        .arg(&target)
+        .args(["--package", package, "--example", example]);
+    exec::run_shown(&mut cargo).with_context(|| format!("build {example}"))?;
+    Ok(target.join("release/examples").join(example))
+}
+
 /// A release build with flags for rustc, and the folder that its binaries come to. `target` is for
 /// these flags alone: others would have everything there built again.
 pub(crate) fn release(tools: &Tools, flags: &str, target: &Path) -> Result<(Command, PathBuf)> {

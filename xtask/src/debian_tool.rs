@@ -54,6 +54,14 @@ pub(crate) const PROMTOOL: DebianTool = DebianTool {
     runs_with: Some("libc6"),
 };
 
+/// Counts instructions. Where its tools are, below its folder, has to be in `VALGRIND_LIB`.
+pub(crate) const VALGRIND: DebianTool = DebianTool {
+    package: "valgrind",
+    file: "usr/bin/valgrind.bin",
+    name: "valgrind",
+    runs_with: Some("libc6"),
+};
+
 impl DebianTool {
     /// The program, fetched if need be.
     pub(crate) fn path(&self) -> Result<PathBuf> {

@@ -20,12 +20,28 @@ pub(crate) struct Options {
     /// Records in it
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
+    /// Files that are opened
+    #[arg(long, default_value_t = 200_000)]
+    files: u64,
+    /// Threads that open them
+    #[arg(long, default_value_t = 40_000)]
+    threads: u32,
+    /// CPUs whose opens run at the same time
+    #[arg(long, default_value_t = 1)]
+    cpus: u32,
     /// The file, `-` for stdout
     file: PathBuf,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let Options { seed, events, file } = options;
+    let Options {
+        seed,
+        events,
+        files,
+        threads,
+        cpus,
+        file,
+    } = options;
     let tools = setup::ensure(&Needs {
         programs: true,
         lab: false,
@@ -38,6 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .arg(workspace::root().join("Cargo.toml"))
         .args(["--package", "nfs-trace", "--example", "generate", "--"])
         .args([seed.to_string(), events.to_string()])
-        .arg(file);
+        .arg(file)
+        .args([files.to_string(), threads.to_string(), cpus.to_string()]);
     exec::run_shown(&mut cargo)
 }

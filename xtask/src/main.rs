@@ -6,6 +6,7 @@ mod apt;
 mod browser;
 mod build;
 mod cache;
+mod cost;
 mod debian_tool;
 mod demo;
 mod dist;
@@ -35,6 +36,7 @@ enum Task {
     Tidy(tidy::Options),
     Fuzz(fuzz::Options),
     Generate(generate::Options),
+    Cost(cost::Options),
     Page(page::Options),
     #[command(subcommand)]
     Lab(Box<Lab>),
@@ -73,6 +75,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Tidy(options) => tidy::run(options),
         Task::Fuzz(options) => fuzz::run(options),
         Task::Generate(options) => generate::run(options),
+        Task::Cost(options) => cost::run(options),
         Task::Page(options) => page::run(options),
         Task::Lab(task) => run_lab(task),
     }

@@ -12,7 +12,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::{
-    debian_tool, dist, exec, fuzz,
+    cost, debian_tool, dist, exec, fuzz,
     lab::{checks, client, run, table, verdicts},
     matrix::{MATRIX, Row, Task},
     page,
@@ -223,6 +223,12 @@ impl Steps {
             Ok(())
         });
         self.skipped.extend(untried);
+        let mut unjudged = Vec::new();
+        self.run("cost", || {
+            unjudged = cost::check(tools)?;
+            Ok(())
+        });
+        self.skipped.extend(unjudged);
         match fuzz::impossible() {
             None => self.run("fuzz", || fuzz::check(tools, fuzz::SECONDS)),
             Some(why) => self.skipped.push(format!("fuzz: {why}")),

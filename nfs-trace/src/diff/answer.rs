@@ -84,7 +84,7 @@ impl Open {
     #[must_use]
     pub fn of(row: &Row) -> Self {
         Self {
-            flags: row.flags.clone(),
+            flags: row.flags.map(|flags| flags.to_string()),
             answer: Answer {
                 open_path: row.open_path,
                 claim: row.claim,

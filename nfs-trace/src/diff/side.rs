@@ -93,12 +93,12 @@ impl Side {
         let key = Key {
             mount: row.mount.as_deref().map(Into::into),
             path: row.path.as_deref().map(Into::into),
-            comm: row.comm.as_str().into(),
+            comm: (&*row.comm).into(),
         };
-        if let Some(version) = &row.nfs_version
+        if let Some(version) = row.nfs_version.as_deref()
             && !self.versions.contains(version)
         {
-            self.versions.insert(version.clone());
+            self.versions.insert(version.to_owned());
         }
         let place = match self.places.get(&key) {
             Some(place) => *place,

@@ -10,7 +10,7 @@ use super::{
     text::{Style, text},
 };
 use crate::{
-    row::{Row, Rpcs},
+    row::{OpenFlags, Row, Rpcs},
     session,
     summary::{Reloads, Summary},
     trace::{Gap, NameCheck, PathWord},
@@ -27,11 +27,11 @@ const CACHED: Edit = |row| {
 };
 const WIRE: Edit = |_| {};
 
-fn row(path: &str) -> Row {
+fn row(path: &str) -> Row<'_> {
     Row {
         path: Some(path.into()),
         nfs_version: Some("4.1".into()),
-        flags: Some("O_RDONLY".into()),
+        flags: Some(OpenFlags(0)),
         name_check: NameCheck::Directory,
         claim: Some("NULL"),
         rpcs: Rpcs {
@@ -206,7 +206,7 @@ fn the_same_is_the_same_only_if_nothing_can_be_missing() {
 fn what_may_have_been_lost_is_no_difference() {
     let incomplete: Edit = |row| {
         row.complete = false;
-        row.gaps = vec![Gap::RecordLost];
+        row.gaps = vec![Gap::RecordLost].into();
         row.open_path = PathWord::Cached;
     };
     let mut case = Case::new();
@@ -319,7 +319,7 @@ fn long() -> Case {
         row.stale_retries = 1;
         row.result = Some(-13);
     };
-    let written: Edit = |row| row.flags = Some("O_WRONLY|O_TRUNC".into());
+    let written: Edit = |row| row.flags = Some(OpenFlags(0o1001));
     let mut case = Case::new();
     let path = "a/very/long/path/that/does/not/fit/into/eighty/columns/with/the/program/test1.txt";
     case.both(path, &[WIRE]).before(path, &[CACHED; 10]);

@@ -79,7 +79,10 @@ impl Counts {
 
     /// Counts an open.
     pub(super) fn count(&mut self, row: &Row) {
-        let opens = self.of(row.mount.clone(), row.nfs_version.as_deref());
+        let opens = self.of(
+            row.mount.as_deref().map(Into::into),
+            row.nfs_version.as_deref(),
+        );
         let words = opens.by_path.iter_mut().zip(PathWord::ALL);
         for (count, _) in words.filter(|(_, word)| *word == row.open_path) {
             *count += 1;

@@ -1,5 +1,8 @@
 //! JSON: one object a line, of type `start`, `open`, `module` or `end`.
 
+mod open;
+mod text;
+
 use std::{
     collections::BTreeMap,
     io::{self, Write},
@@ -8,6 +11,7 @@ use std::{
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
+use self::{open::Lines, text::Text};
 use super::Render;
 use crate::{
     mounts::Mount,
@@ -22,7 +26,6 @@ use crate::{
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Line<'a> {
     Start(Start<'a>),
-    Open(&'a Row),
     Module(&'a Notice<'a>),
     End(End),
 }
@@ -76,12 +79,19 @@ pub(crate) fn write_line(mut out: impl Write, value: &impl Serialize) -> io::Res
 /// Writes to anything; buffering is the writer's.
 pub struct Json<W> {
     out: W,
+    lines: Lines,
+    /// The line that is being put together.
+    line: Text,
 }
 
 impl<W: Write> Json<W> {
     /// A renderer to this writer.
     pub fn new(out: W) -> Self {
-        Self { out }
+        Self {
+            out,
+            lines: Lines::new(),
+            line: Text::new(),
+        }
     }
 
     fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
@@ -117,8 +127,10 @@ impl<W: Write> Render for Json<W> {
         }))
     }
 
-    fn row(&mut self, row: &Row) -> io::Result<()> {
-        self.line(&Line::Open(row))
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
+        self.line.clear();
+        self.lines.add(&mut self.line, row)?;
+        self.out.write_all(self.line.bytes())
     }
 
     fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {

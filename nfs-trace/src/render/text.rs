@@ -101,7 +101,7 @@ impl<W: Write, N: Write> Text<W, N> {
                 count(u64::from(row.stale_retries), "stale retry", "stale retries"),
             ));
         }
-        for gap in &row.gaps {
+        for gap in row.gaps.iter() {
             remarks.push(format!("incomplete: {}", gap_text(*gap)));
         }
         remarks
@@ -137,8 +137,8 @@ impl<W: Write, N: Write> Render for Text<W, N> {
             writeln!(self.out, "{:13}{dim}^ {remark}{plain}", "")?;
         }
         if self.style.steps {
-            for step in &row.steps {
-                writeln!(self.out, "{dim}{}{plain}", step_line(step))?;
+            for step in row.steps() {
+                writeln!(self.out, "{dim}{}{plain}", step_line(&step))?;
             }
         }
         for frame in row.stack.iter().flatten() {

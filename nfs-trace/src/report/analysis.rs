@@ -115,7 +115,7 @@ impl Analysis {
         let only_names = row.nfs_version.as_deref() == Some("4.0");
         let opener = Opener {
             pid: row.pid,
-            comm: row.comm.clone(),
+            comm: row.comm.to_string(),
         };
         let mut history = self.names.pop(&key).unwrap_or_else(|| History::new(row));
         self.entries -= history.entries();

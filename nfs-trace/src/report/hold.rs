@@ -104,7 +104,7 @@ impl Files {
                 since: at,
                 opener: Opener {
                     pid: row.pid,
-                    comm: row.comm.clone(),
+                    comm: row.comm.to_string(),
                 },
                 open_path: path.open_path,
             });

@@ -57,7 +57,7 @@ struct Open<'a> {
     file: Option<String>,
     result: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    flags: Option<&'a str>,
+    flags: Option<String>,
     #[serde(skip_serializing_if = "is_zero")]
     retries: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +113,7 @@ pub fn write(out: &mut dyn Write, report: &Report, kept: &Kept) -> io::Result<()
     out.write_all(rest.as_bytes())
 }
 
-fn open<'a>(row: &'a Row, number: usize, name: &Name, begin: u64) -> Open<'a> {
+fn open<'a>(row: &'a Row<'_>, number: usize, name: &Name, begin: u64) -> Open<'a> {
     let cached = row.open_path == PathWord::Cached && row.result == Some(0);
     let proof = row
         .fileid
@@ -130,14 +130,14 @@ fn open<'a>(row: &'a Row, number: usize, name: &Name, begin: u64) -> Open<'a> {
         claim: row.claim,
         file: row.fileid.map(|id| id.to_string()),
         result: row.result,
-        flags: row.flags.as_deref(),
+        flags: row.flags.map(|flags| flags.to_string()),
         retries: row.stale_retries,
         stale: proof.map(|(_, when)| match when {
             When::Between => "between",
             When::Afterwards => "afterwards",
         }),
-        gaps: (!row.gaps.is_empty()).then_some(row.gaps.as_slice()),
-        steps: row.steps.iter().map(step).collect(),
+        gaps: (!row.gaps.is_empty()).then_some(&*row.gaps),
+        steps: row.steps().map(|shown| step(&shown)).collect(),
     }
 }
 

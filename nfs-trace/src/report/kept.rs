@@ -16,7 +16,7 @@ pub struct Kept {
 /// Those of one kind.
 #[derive(Default)]
 struct Thinned {
-    rows: Vec<(u64, Row)>,
+    rows: Vec<(u64, Row<'static>)>,
     seen: u64,
     /// Those are kept whose number has so many zeroes at its end.
     zeroes: u32,
@@ -34,9 +34,9 @@ impl Kept {
 
     /// Those that are left, in the order in which they began.
     #[must_use]
-    pub fn rows(&self) -> Vec<&Row> {
+    pub fn rows(&self) -> Vec<&Row<'static>> {
         let all = self.new.rows.iter().chain(&self.like.rows);
-        let mut rows: Vec<&Row> = all.map(|(_, row)| row).collect();
+        let mut rows: Vec<&Row<'static>> = all.map(|(_, row)| row).collect();
         rows.sort_by_key(|row| row.ts_ns);
         rows
     }
@@ -58,7 +58,7 @@ impl Thinned {
                 return;
             }
         }
-        self.rows.push((number, row.clone()));
+        self.rows.push((number, row.to_owned()));
     }
 }
 
@@ -77,7 +77,13 @@ mod tests {
                 start_ns: number,
                 ..path()
             };
-            let row = Row::new(&path, &session, session.signals(), None);
+            let row = Row::new(
+                &path,
+                &session,
+                session.signals(),
+                session.mount(path.dev),
+                None,
+            );
             kept.take(&row, number % 10 == 0);
         }
         let rows = kept.rows();

@@ -65,7 +65,7 @@ impl History {
     pub(super) fn new(row: &Row) -> Self {
         Self {
             path: row.full_path(),
-            mount: row.mount.clone(),
+            mount: row.mount.as_deref().map(Into::into),
             opens: 0,
             by_open_path: BTreeMap::new(),
             proved_stale: 0,
@@ -198,7 +198,7 @@ impl History {
         };
         let opener = Opener {
             pid: row.pid,
-            comm: row.comm.clone(),
+            comm: row.comm.to_string(),
         };
         if path.result == Some(0)
             && let Some(file) = path.fileid

@@ -101,7 +101,7 @@ impl<W: Write> Perfetto<W> {
         ));
         // Ends of the slices that are under way, the innermost last.
         let mut ends = vec![end];
-        for (step, shown) in path.steps.iter().zip(&row.steps) {
+        for (step, shown) in path.steps.iter().zip(row.steps()) {
             let start = step.start_ns.clamp(path.start_ns, end);
             while ends.len() > 1 && ends.last().is_some_and(|end| *end <= start) {
                 packets.extend(ends.pop().map(|end| slice_end(track, end)));
@@ -112,8 +112,8 @@ impl<W: Write> Perfetto<W> {
                 track,
                 start,
                 "step",
-                step_name(shown),
-                step_notes(shown),
+                step_name(&shown),
+                step_notes(&shown),
             ));
             self.reply(step, (track, start, until), &mut packets);
             ends.push(until);
@@ -171,9 +171,9 @@ impl<W: Write> Perfetto<W> {
             if is_process && self.told.contains(&uuid) {
                 continue;
             }
-            self.told.put(uuid, row.comm.clone());
+            self.told.put(uuid, row.comm.to_string());
             let (pid, tid) = (row.pid.cast_signed(), row.tid.cast_signed());
-            let name = Some(row.comm.clone());
+            let name = Some(row.comm.to_string());
             let descriptor = if is_process {
                 TrackDescriptor {
                     uuid: Some(uuid),
@@ -282,6 +282,7 @@ fn annotations(row: &Row) -> Vec<Annotation> {
         Some(ret) => errno_name(ret),
         None => "end not seen".into(),
     };
+    let flags = row.flags.map(|flags| flags.to_string());
     let stale = (row.stale_retries > 0).then(|| row.stale_retries.to_string());
     let gaps = (!row.gaps.is_empty()).then(|| format!("{:?}", row.gaps));
     [
@@ -289,7 +290,7 @@ fn annotations(row: &Row) -> Vec<Annotation> {
         ("open path", Some(row.open_path.word())),
         ("claim", row.claim),
         ("fileid", fileid.as_deref()),
-        ("flags", row.flags.as_deref()),
+        ("flags", flags.as_deref()),
         ("NFS version", row.nfs_version.as_deref()),
         ("result", Some(&*result)),
         ("stale retries", stale.as_deref()),

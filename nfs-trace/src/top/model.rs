@@ -6,7 +6,7 @@ use super::names::{Kept, MOUNTS_AT_MOST, NAMES_AT_MOST, Opens, Recent, WINDOW};
 use crate::{
     names::escape,
     render::footer::losses,
-    row::Row,
+    row::{Device, Row},
     session::Session,
     summary::{End, Summary},
 };
@@ -118,7 +118,7 @@ struct Mount {
 /// See the module.
 pub struct Model {
     names: Kept<String, Name>,
-    mounts: Kept<(Option<String>, Option<String>), Mount>,
+    mounts: Kept<(Option<Device>, Option<String>), Mount>,
     all: Opens,
     recent: Recent,
     /// When the last ticks were, ns; the newest first.
@@ -177,7 +177,7 @@ impl Model {
     pub fn list(&mut self, mounts: &[crate::mounts::Mount]) {
         for mount in mounts {
             let point = crate::names::escape_path(&mount.point);
-            let dev = Some(format!("{}:{}", mount.dev >> 20, mount.dev & 0xf_ffff));
+            let dev = Some(Device(mount.dev));
             let version = mount.nfs_version.clone().unwrap_or_default();
             self.mounts.get((dev, Some(point.clone())), || Mount {
                 point,
@@ -197,14 +197,14 @@ impl Model {
         });
         name.opens.add(row);
         name.recent.add();
-        let key = (row.dev.clone(), row.mount.clone());
+        let key = (row.dev, row.mount.as_deref().map(str::to_owned));
         let mount = self.mounts.get(key, || Mount {
             point: match (&row.mount, &row.dev) {
-                (Some(point), _) => point.clone(),
+                (Some(point), _) => point.to_string(),
                 (None, Some(dev)) => format!("(device {dev})"),
                 (None, None) => "(not known)".to_owned(),
             },
-            version: row.nfs_version.clone().unwrap_or_default(),
+            version: row.nfs_version.as_deref().unwrap_or_default().to_owned(),
             opens: Opens::default(),
         });
         mount.opens.add(row);

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use crate::{
-    row::{Row, Rpcs},
+    row::{Device, Row, Rpcs},
     trace::{NameCheck, PathWord},
 };
 
 /// An open of this name on /mnt.
-pub(super) fn row(path: &str, open_path: PathWord) -> Row {
+pub(super) fn row(path: &str, open_path: PathWord) -> Row<'_> {
     Row {
         ts_ns: 0,
         time: Timestamp::UNIX_EPOCH,
@@ -17,7 +17,7 @@ pub(super) fn row(path: &str, open_path: PathWord) -> Row {
         comm: "cat".into(),
         mount: Some("/mnt".into()),
         path: Some(path.into()),
-        dev: Some("0:53".into()),
+        dev: Some(Device(53)),
         fileid: None,
         dentry: None,
         dentry_pointer: None,
@@ -31,17 +31,18 @@ pub(super) fn row(path: &str, open_path: PathWord) -> Row {
         result: Some(0),
         latency_ns: 1,
         complete: true,
-        gaps: Vec::new(),
-        steps: Vec::new(),
+        gaps: [].as_slice().into(),
+        calls: [].as_slice().into(),
+        counts_opens: true,
         stack: None,
     }
 }
 
 /// The same on another mount.
-pub(super) fn at(mount: &str, row: Row) -> Row {
+pub(super) fn at<'a>(mount: &'a str, row: Row<'a>) -> Row<'a> {
     Row {
         mount: Some(mount.into()),
-        dev: Some(format!("0:{mount}")),
+        dev: Some(Device(mount.bytes().map(u32::from).sum())),
         ..row
     }
 }

@@ -15,16 +15,17 @@ use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
-pub use self::{
-    classify::{Delegated, Sent, Signals},
-    path::{Gap, NameCheck, OpenPath, PathWord, Step, StepKind},
-};
 use self::{
+    classify::Tasks,
     names::Names,
     pending::{ECHILD, EOPENSTALE, ESTALE, Pending},
     thread::Thread,
 };
-use crate::event::{Event, Fact, Open, OpenTask, Revalidate, Stamp, Walk};
+pub use self::{
+    classify::{Delegated, Sent, Signals},
+    path::{Gap, NameCheck, OpenPath, PathWord, Step, StepKind},
+};
+use crate::event::{Event, Fact, Open, Revalidate, Stamp, Walk};
 
 /// Threads whose state is kept: twice what the programs keep.
 const THREADS: NonZeroUsize = NonZeroUsize::new(32_768).expect("not zero");
@@ -37,12 +38,17 @@ pub const ARMING_NS: u64 = 10_000_000;
 
 /// Takes events in the order in which the transport delivers them.
 pub struct Tracer {
-    signals: Signals,
-    armed_ns: u64,
     threads: LruCache<u32, Thread>,
-    names: Names,
     /// Why a thread's first record may not be the first one of its numbering.
     unseen: Gap,
+    paths: Paths,
+}
+
+/// What a thread's events are put together with.
+struct Paths {
+    signals: Signals,
+    armed_ns: u64,
+    names: Names,
     /// LOOKUPs and OPENs of calls that turned out to open no regular file.
     no_open: (u64, u64),
 }
@@ -52,12 +58,14 @@ impl Tracer {
     #[must_use]
     pub fn new(signals: Signals, armed_ns: u64) -> Self {
         Self {
-            signals,
-            armed_ns,
             threads: LruCache::new(THREADS),
-            names: Names::new(),
             unseen: Gap::RecordLost,
-            no_open: (0, 0),
+            paths: Paths {
+                signals,
+                armed_ns,
+                names: Names::new(),
+                no_open: (0, 0),
+            },
         }
     }
 
@@ -65,24 +73,32 @@ impl Tracer {
     /// as a directory that was looked up in order to be listed.
     #[must_use]
     pub fn outside_paths(&self) -> (u64, u64) {
-        self.no_open
+        self.paths.no_open
     }
 
     /// Takes one event; `done` gets every path that ends with it.
     pub fn push(&mut self, event: Event, done: &mut impl FnMut(OpenPath)) {
         let Event { stamp, fact } = event;
-        let mut thread = self.threads.pop(&stamp.tid).unwrap_or_default();
+        let Self {
+            threads,
+            unseen,
+            paths,
+        } = self;
+        let full = threads.len() == THREADS.get() && !threads.contains(&stamp.tid);
+        let evicted = if full { threads.pop_lru() } else { None };
+        // Where it is: it is not moved out and in again for each event.
+        let thread = threads.get_or_insert_mut(stamp.tid, Thread::default);
         if stamp.missed_return {
             // What the thread was in the middle of has ended unseen. Its name may come
             // with this very record.
             if let (Fact::Comm(comm), true) = (&fact, thread.comm.is_empty()) {
-                thread.comm.clone_from(comm);
+                thread.comm = (&**comm).into();
             }
             thread.gap = Some(Gap::ReturnMissed);
-            self.flush(stamp.tid, &mut thread, done);
+            paths.flush(stamp.tid, thread, done);
             thread.gap = Some(Gap::ReturnMissed);
         }
-        thread.check_order(&stamp, self.unseen);
+        thread.check_order(&stamp, *unseen);
         if stamp.missed_inside {
             // The path goes on, a step of it is missing.
             thread.gap = Some(Gap::ReturnMissed);
@@ -92,21 +108,19 @@ impl Tracer {
                 dentry,
                 parent,
                 name,
-            } => self.names.learn(dentry, parent, &name),
-            Fact::Comm(comm) => thread.comm = comm,
+            } => paths.names.learn(dentry, parent, &name),
+            Fact::Comm(comm) => thread.comm = comm.into(),
             Fact::Lookup(ret) => thread.add_inner(step(&stamp, StepKind::Lookup(ret))),
             Fact::OpenTask(task) => {
                 thread.unjoined |= stamp.unjoined;
                 thread.add_inner(step(&stamp, StepKind::OpenTask(task)));
             }
-            Fact::Revalidate(call) => self.revalidate(&mut thread, &stamp, call, done),
-            Fact::FileOpen(open) => self.open(&mut thread, &stamp, open, false, done),
-            Fact::AtomicOpen(open) => self.open(&mut thread, &stamp, open, true, done),
+            Fact::Revalidate(call) => paths.revalidate(thread, &stamp, call, done),
+            Fact::FileOpen(open) => paths.open(thread, &stamp, open, false, done),
+            Fact::AtomicOpen(open) => paths.open(thread, &stamp, open, true, done),
         }
-        if let Some((tid, mut evicted)) = self.threads.push(stamp.tid, thread)
-            && tid != stamp.tid
-        {
-            self.flush(tid, &mut evicted, done);
+        if let Some((tid, mut evicted)) = evicted {
+            paths.flush(tid, &mut evicted, done);
         }
     }
 
@@ -117,7 +131,7 @@ impl Tracer {
             if lost {
                 thread.gap.get_or_insert(Gap::RecordLost);
             }
-            self.flush(tid, &mut thread, done);
+            self.paths.flush(tid, &mut thread, done);
         }
     }
 
@@ -130,18 +144,20 @@ impl Tracer {
             if lost && thread.is_inside() {
                 thread.gap.get_or_insert(Gap::RecordLost);
             }
-            self.flush(tid, &mut thread, done);
+            self.paths.flush(tid, &mut thread, done);
             self.threads.push(tid, thread);
         }
-        self.names.forget();
+        self.paths.names.forget();
     }
 
     /// The modules are back and probed again, perhaps otherwise; see [`Self::new`].
     pub fn resume(&mut self, signals: Signals, armed_ns: u64) {
-        self.signals = signals;
-        self.armed_ns = armed_ns;
+        self.paths.signals = signals;
+        self.paths.armed_ns = armed_ns;
     }
+}
 
+impl Paths {
     fn revalidate(
         &mut self,
         thread: &mut Thread,
@@ -201,9 +217,8 @@ impl Tracer {
         {
             pending.note_gap(Gap::BeganBefore);
         }
-        let tasks: Vec<OpenTask> = thread
-            .inner
-            .iter()
+        let inner = thread.inner.iter();
+        let tasks: Tasks = inner
             .filter_map(|step| match step.kind {
                 StepKind::OpenTask(task) => Some(task),
                 _ => None,
@@ -219,15 +234,15 @@ impl Tracer {
         if unjoined {
             pending.note_gap(Gap::Unjoined);
         }
-        if usize::from(open.tasks) != tasks.len() {
+        if usize::from(open.tasks) != tasks.count {
             pending.note_gap(Gap::RecordLost);
         }
 
         // finish_no_open(): the name was looked up, the VFS opens what it found.
         let only_looked_up = atomic
             && open.ret == 0
-            && (open.opened == Some(false) || (open.opened.is_none() && tasks.is_empty()));
-        if only_looked_up && tasks.is_empty() {
+            && (open.opened == Some(false) || (open.opened.is_none() && tasks.count == 0));
+        if only_looked_up && tasks.count == 0 {
             if open.flags.is_some_and(|flags| flags & O_DIRECTORY != 0) {
                 self.drop_path(&pending);
             } else {
@@ -240,7 +255,7 @@ impl Tracer {
         let word = classify::open_path(&open, &tasks, atomic, unjoined, self.signals);
         // The server said EISDIR or the like: that is how this open of a file ended.
         let ret = if only_looked_up {
-            tasks.last().map_or(0, |task| task.ret)
+            tasks.last.map_or(0, |task| task.ret)
         } else {
             open.ret
         };
@@ -256,7 +271,7 @@ impl Tracer {
         let result = if ret == EOPENSTALE { ESTALE } else { ret };
         let last = Last {
             open,
-            tasks: &tasks,
+            claim: tasks.claim,
             revalidation,
         };
         done(self.end(stamp.tid, thread, pending, word, Some(result), Some(&last)));
@@ -314,7 +329,7 @@ impl Tracer {
         pending: Pending,
         open_path: PathWord,
         result: Option<i32>,
-        last: Option<&Last<'_>>,
+        last: Option<&Last>,
     ) -> OpenPath {
         let (opens, lookups) = pending.rpcs();
         let revalidation = match last {
@@ -345,13 +360,7 @@ impl Tracer {
             name_check: classify::name_check(revalidation.as_ref(), self.signals),
             revalidation,
             open_path,
-            claim: last.and_then(|last| {
-                last.tasks
-                    .iter()
-                    .rev()
-                    .find(|task| task.sent > 0)
-                    .and_then(|task| task.claim)
-            }),
+            claim: last.and_then(|last| last.claim),
             stale_retries,
             opens,
             lookups,
@@ -364,9 +373,10 @@ impl Tracer {
 }
 
 /// The attempt that ended a path.
-struct Last<'a> {
+struct Last {
     open: Open,
-    tasks: &'a [OpenTask],
+    /// Of the last OPEN that was sent.
+    claim: Option<u8>,
     revalidation: Option<Revalidate>,
 }
 

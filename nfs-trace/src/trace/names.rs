@@ -7,6 +7,7 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use lru::LruCache;
+use nfs_trace_ebpf::abi::NAME_MAX;
 
 use crate::event::Pointer;
 
@@ -14,6 +15,8 @@ use crate::event::Pointer;
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(131_072).expect("not zero");
 /// Longest chain of parents that the programs follow.
 const MAX_DEPTH: usize = 32;
+/// Longest path: so many names, each with a slash, behind three dots.
+const LONGEST: usize = MAX_DEPTH * (NAME_MAX + 1) + 4;
 
 /// A name under a parent: what one directory entry is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,8 @@ struct Named {
 pub(super) struct Names {
     table: LruCache<Pointer, Named>,
     next_id: u32,
+    /// Where paths are put together, from their end.
+    room: Box<[u8]>,
 }
 
 impl Names {
@@ -38,6 +43,7 @@ impl Names {
         Self {
             table: LruCache::new(CAPACITY),
             next_id: 1,
+            room: vec![0; LONGEST].into(),
         }
     }
 
@@ -91,28 +97,41 @@ impl Names {
     /// The path from the mount's root, without a slash in front; a chain that is
     /// longer than is followed begins with `...`.
     pub(super) fn path(&mut self, dentry: Pointer) -> Option<Box<[u8]>> {
-        let mut parts: Vec<Arc<[u8]>> = Vec::new();
+        let Self { table, room, .. } = self;
+        let end = room.len();
+        let mut begin = end;
+        let mut prepend = |begin: usize, name: &[u8]| {
+            let at = begin.checked_sub(name.len() + 1)?;
+            room[at] = b'/';
+            room[at + 1..begin].copy_from_slice(name);
+            Some(at)
+        };
         let mut node = dentry;
         let mut whole = false;
         for _ in 0..MAX_DEPTH {
-            let Some(entry) = self.table.get(&node).and_then(|named| named.entry.as_ref()) else {
+            let Some(Entry { parent, name }) =
+                table.get(&node).and_then(|named| named.entry.as_ref())
+            else {
                 break;
             };
-            if entry.parent == node {
+            if *parent == node {
                 whole = true;
                 break;
             }
-            parts.push(Arc::clone(&entry.name));
-            node = entry.parent;
+            let Some(at) = prepend(begin, name) else {
+                break;
+            };
+            begin = at;
+            node = *parent;
         }
-        if parts.is_empty() {
+        if begin == end {
             return whole.then(Box::default);
         }
         if !whole {
-            parts.push(Arc::from(*b"..."));
+            begin = prepend(begin, b"...").unwrap_or(begin);
         }
-        parts.reverse();
-        Some(parts.join(&b'/').into())
+        // Without the first slash.
+        Some(room[begin + 1..].into())
     }
 }
 

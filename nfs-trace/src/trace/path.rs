@@ -1,6 +1,8 @@
 //! [`OpenPath`]: one open(2) of a name on an NFSv4 mount, with the words that
 //! classify it (design: what vouched for the dentry, what vouched for the file).
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::event::{Open, OpenTask, Pointer, Revalidate};
@@ -26,6 +28,17 @@ pub enum NameCheck {
 }
 
 impl NameCheck {
+    /// All of them, in the order of the declaration.
+    pub const ALL: [Self; 7] = [
+        Self::Accepted,
+        Self::Directory,
+        Self::Lookup,
+        Self::Replaced,
+        Self::Delegated,
+        Self::None,
+        Self::Unknown,
+    ];
+
     /// The word for it, the same in text and JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -138,7 +151,7 @@ pub struct OpenPath {
     /// Process.
     pub tgid: u32,
     /// The thread's command name.
-    pub comm: Box<[u8]>,
+    pub comm: Arc<[u8]>,
     /// s_dev, 0 if unknown.
     pub dev: u32,
     /// The dentry that decided.

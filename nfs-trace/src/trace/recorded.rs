@@ -16,12 +16,12 @@ impl Tracer {
                 dentry,
                 parent,
                 name,
-            } => self.names.learn(dentry, parent, &name),
+            } => self.paths.names.learn(dentry, parent, &name),
             Fact::Comm(comm) => {
                 let thread = self
                     .threads
                     .get_or_insert_mut(event.stamp.tid, Thread::default);
-                thread.comm = comm;
+                thread.comm = comm.into();
             }
             _ => {}
         }
@@ -33,7 +33,7 @@ impl Tracer {
         for (_, thread) in &mut self.threads {
             thread.tear();
         }
-        self.names.forget();
+        self.paths.names.forget();
         self.unseen = Gap::RecordLost;
     }
 }

@@ -127,7 +127,7 @@ impl Feed {
                 return;
             }
             "back" => {
-                self.tracer.resume(self.tracer.signals, self.now);
+                self.tracer.resume(self.tracer.paths.signals, self.now);
                 return;
             }
             "name" => {

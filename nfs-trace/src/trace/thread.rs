@@ -1,6 +1,8 @@
 //! One thread's state between its events: what is pending, and whether a record of it is
 //! missing.
 
+use std::sync::Arc;
+
 use super::{
     path::{Gap, Step},
     pending::{MAX_STEPS, Pending},
@@ -10,7 +12,7 @@ use crate::event::Stamp;
 /// See the module.
 #[derive(Default)]
 pub(super) struct Thread {
-    pub(super) comm: Box<[u8]>,
+    pub(super) comm: Arc<[u8]>,
     next_seq: Option<u16>,
     /// A gap that the next path inherits.
     pub(super) gap: Option<Gap>,
@@ -61,7 +63,7 @@ impl Thread {
     /// follow what was before.
     pub(super) fn tear(&mut self) {
         self.next_seq = None;
-        self.comm = Box::default();
+        self.comm = Arc::default();
         if self.is_inside() {
             self.note_gap(Gap::RecordLost);
         }

@@ -19,7 +19,7 @@ use crate::{
 const STARTED: f64 = 1_700_000_000.25;
 const NOW: f64 = 1_700_000_015.5;
 
-fn row(mount: Option<&str>, version: Option<&str>, open_path: PathWord) -> Row {
+fn row<'a>(mount: Option<&'a str>, version: Option<&'a str>, open_path: PathWord) -> Row<'a> {
     Row {
         mount: mount.map(Into::into),
         nfs_version: version.map(Into::into),
@@ -128,7 +128,7 @@ fn opens_are_counted_by_mount_version_and_path() {
     let mut odd = row(Some("/mnt"), Some("4.0"), PathWord::Atomic);
     odd.stale_retries = 2;
     odd.complete = false;
-    odd.gaps = vec![Gap::RecordLost];
+    odd.gaps = vec![Gap::RecordLost].into();
     counts.count(&odd);
     let samples = samples(&counts);
     let opens = |mount, version, path| {

@@ -30,7 +30,13 @@ impl Made {
     }
 
     fn take(&mut self, path: OpenPath, shown: bool) {
-        let row = Row::new(&path, &self.session, self.session.signals(), None);
+        let row = Row::new(
+            &path,
+            &self.session,
+            self.session.signals(),
+            self.session.mount(path.dev),
+            None,
+        );
         let mount = self.session.mount(path.dev);
         self.analysis.take(&path, &row, mount, shown);
         self.paths.push(path);
@@ -323,7 +329,13 @@ fn what_is_too_much_is_left_out_and_counted() {
             path: Some(number.to_string().into_bytes().into()),
             ..cached(number, number * 10)
         };
-        let row = Row::new(&path, &made.session, made.session.signals(), None);
+        let row = Row::new(
+            &path,
+            &made.session,
+            made.session.signals(),
+            made.session.mount(path.dev),
+            None,
+        );
         made.analysis
             .take(&path, &row, made.session.mount(45), true);
     }

@@ -56,7 +56,7 @@ fn one_cached_open_proves_it_and_none_proves_nothing() {
     );
     let mut torn = cached;
     torn.complete = false;
-    torn.gaps = vec![Gap::RecordLost];
+    torn.gaps = vec![Gap::RecordLost].into();
     assert_eq!(
         evidence(&[torn]),
         (
@@ -70,7 +70,7 @@ fn one_cached_open_proves_it_and_none_proves_nothing() {
 fn what_was_running_when_the_trace_began_takes_no_verdict_away() {
     let mut before = row("a", PathWord::Wire);
     before.complete = false;
-    before.gaps = vec![Gap::BeganBefore];
+    before.gaps = vec![Gap::BeganBefore].into();
     let (affected, _) = evidence(&[before, row("a", PathWord::Cached)]);
     assert!(affected);
 }

@@ -1,0 +1,81 @@
+//! The quick ways against the general ones. Whole lines are in tests/replay.rs and tests/schema.
+
+use super::*;
+use crate::testing;
+
+fn line(lines: &mut Lines, row: &Row<'_>) -> serde_json::Value {
+    let mut out = Text::new();
+    lines.add(&mut out, row).expect("a line");
+    serde_json::from_slice(out.bytes()).expect("JSON")
+}
+
+#[test]
+fn times_are_those_of_jiff() {
+    let mut lines = Lines::new();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let near = 1_700_000_000_i64;
+    let edges = [
+        (0, 0),
+        (0, 1),
+        (-1, 0),
+        (-1, -5),
+        (0, -1),
+        (near, 120_000_000),
+    ];
+    let ends = [Timestamp::MIN, Timestamp::MAX];
+    let edges = edges.map(|(second, ns)| Timestamp::new(second, ns).expect("a time"));
+    let random = std::iter::repeat_with(|| {
+        let ns = rng.i32(0..1_000_000_000);
+        // Zeroes at the end too.
+        let ns = ns - ns % 10_i32.pow(rng.u32(0..10));
+        Timestamp::new(near + rng.i64(-2..3), ns).expect("a time")
+    });
+    for time in edges.into_iter().chain(ends).chain(random.take(10_000)) {
+        let mut out = Text::new();
+        lines.time(&mut out, time);
+        assert_eq!(String::from_utf8_lossy(out.bytes()), time.to_string());
+    }
+}
+
+#[test]
+fn texts_are_those_of_serde_json() {
+    let bytes = (0..=255_u8).map(char::from).map(String::from);
+    let long = "x".repeat(10_000);
+    let texts = [
+        &*long,
+        "",
+        "a b",
+        "a\\x0ab",
+        "say \"no\"",
+        "gr\u{fc}n \u{1f600}",
+    ]
+    .map(String::from);
+    for text in bytes.chain(texts) {
+        let (mut quick, mut general) = (Text::new(), Text::new());
+        quick.string(&text).expect("a text");
+        general.value(&*text).expect("a text");
+        assert_eq!(quick.bytes(), general.bytes(), "{text:?}");
+    }
+}
+
+#[test]
+fn flags_are_those_of_text() {
+    let row = |flags| Row {
+        flags: Some(OpenFlags(flags)),
+        ..testing::row()
+    };
+    for flags in [0, 0o1001, 0o2_100_102, 1 << 31, u32::MAX] {
+        let line = line(&mut Lines::new(), &row(flags));
+        assert_eq!(line["flags"], OpenFlags(flags).to_string());
+    }
+}
+
+#[test]
+fn what_is_not_known_is_null_and_what_is_seldom_there_is_left_out() {
+    let line = line(&mut Lines::new(), &testing::row());
+    assert_eq!(line["dev"], serde_json::Value::Null);
+    assert_eq!(line["steps"], serde_json::json!([]));
+    for absent in ["gaps", "stack", "dentry_pointer"] {
+        assert!(line.get(absent).is_none(), "{line}");
+    }
+}

@@ -1,0 +1,111 @@
+//! JSON in the making, piece by piece. Pieces of known length come without a call: half of a line
+//! are names of fields, and a call for each of them would cost more than all the rest.
+
+use std::io::{self, Write};
+
+use itoa::Integer;
+use serde::Serialize;
+use serde_json::ser::Serializer;
+
+use super::Shown;
+
+/// See the module.
+pub(super) struct Text {
+    /// Longer than what is in it.
+    room: Vec<u8>,
+    len: usize,
+}
+
+impl Text {
+    pub(super) fn new() -> Self {
+        Self {
+            room: vec![0; 1 << 10],
+            len: 0,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.room[..self.len]
+    }
+
+    /// JSON as it stands here.
+    #[inline(always)]
+    pub(super) fn put<const N: usize>(&mut self, json: &[u8; N]) {
+        self.make_room(N);
+        self.room[self.len..self.len + N].copy_from_slice(json);
+        self.len += N;
+    }
+
+    /// What is in a string and has nothing to escape in it.
+    #[inline(always)]
+    pub(super) fn word(&mut self, word: &str) {
+        self.make_room(word.len());
+        self.room[self.len..self.len + word.len()].copy_from_slice(word.as_bytes());
+        self.len += word.len();
+    }
+
+    #[inline(always)]
+    fn make_room(&mut self, bytes: usize) {
+        if self.room.len() - self.len < bytes {
+            self.grow(bytes);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, bytes: usize) {
+        self.room.resize(2 * self.room.len() + bytes, 0);
+    }
+
+    pub(super) fn number(&mut self, number: impl Integer) {
+        self.word(itoa::Buffer::new().format(number));
+    }
+
+    pub(super) fn optional_number(&mut self, number: Option<impl Integer>) {
+        match number {
+            Some(number) => self.number(number),
+            None => self.put(b"null"),
+        }
+    }
+
+    /// Any text, as a string.
+    pub(super) fn string(&mut self, text: &str) -> io::Result<()> {
+        let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\';
+        if !text.as_bytes().iter().all(plain) {
+            return self.value(text);
+        }
+        self.put(b"\"");
+        self.word(text);
+        self.put(b"\"");
+        Ok(())
+    }
+
+    pub(super) fn optional_string(&mut self, text: Option<&str>) -> io::Result<()> {
+        match text {
+            Some(text) => self.string(text)?,
+            None => self.put(b"null"),
+        }
+        Ok(())
+    }
+
+    /// Anything, by the general way.
+    pub(super) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
+        Ok(value.serialize(&mut Serializer::with_formatter(self, Shown))?)
+    }
+}
+
+impl Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.make_room(bytes.len());
+        self.room[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
