@@ -20,8 +20,8 @@ pub(super) fn stack(ground: &Ground) -> Result<Held> {
         Tool::run(&["trace", "--stack"])?.refuses(69, &["--stack", "ring buffer"])?;
         return held("refused: stacks come with the ring buffer alone");
     }
+    // One after the other: before 5.16 no stack goes on behind another one's kretprobe.
     let json = Tool::armed(&["--stack", "--format", "json", "--mount", "/mnt"])?;
-    let text = Tool::armed(&["--stack", "--mount", "/mnt"])?;
     ground.opens("alpha", 5, "a")?;
     let report = json.report()?;
     report.expect(5)?;
@@ -49,6 +49,8 @@ pub(super) fn stack(ground: &Ground) -> Result<Held> {
             "a frame without a name in {frames:?}"
         );
     }
+    let text = Tool::armed(&["--stack", "--mount", "/mnt"])?;
+    ground.opens("alpha", 5, "b")?;
     let ended = text.stop()?;
     ended.expect(0)?;
     let named = |name: &str| {

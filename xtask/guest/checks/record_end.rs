@@ -64,6 +64,9 @@ fn killed(ground: &Ground) -> Result<()> {
     })?;
     tool.signal(Signal::KILL)?;
     tool.end()?.expect(128 + Signal::KILL.as_raw())?;
+    kernel::nothing_runs()?;
+    // Where probes are lines of kprobe_events, the next start removes them.
+    Tool::armed(&[])?.stop()?.expect(0)?;
     kernel::nothing_left()?;
     let replayed = replay(file)?;
     replayed.expect(1)?;

@@ -11,9 +11,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lab_contract::{protocol::NfsVersion, unit};
-use rustix::thread::{
-    CapabilitySet, LinkNameSpaceType, move_into_link_name_space,
-    remove_capability_from_bounding_set, set_no_new_privs,
+use rustix::{
+    process::{Resource, Rlimit, setrlimit},
+    thread::{
+        CapabilitySet, LinkNameSpaceType, move_into_link_name_space,
+        remove_capability_from_bounding_set, set_no_new_privs,
+    },
 };
 
 use super::{
@@ -39,6 +42,14 @@ pub(super) fn capabilities(ground: &Ground) -> Result<Held> {
     let names = unit::settings("CapabilityBoundingSet").last();
     let numbers = numbers_of(names)?;
     fs::create_dir_all(FOLDER).with_context(|| format!("create {FOLDER}"))?;
+    let memory: Vec<&str> = unit::settings("LimitMEMLOCK").collect();
+    ensure!(memory == ["infinity"], "LimitMEMLOCK={memory:?}");
+    // Of the whole guest: everything else in it may raise it by itself.
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    setrlimit(Resource::Memlock, unlimited).context("raise the limit of locked memory")?;
     let network = Network::new()?;
     let arguments = unit::arguments().context("find the command of the unit")?;
     let arguments: Vec<&str> = arguments
