@@ -2,7 +2,10 @@
 
 use anyhow::anyhow;
 use aya::programs::ProgramError;
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    process::{Resource, getrlimit},
+};
 
 use crate::exit::ExitError;
 
@@ -20,7 +23,8 @@ pub fn refused(what: &str, error: impl Into<anyhow::Error>) -> anyhow::Error {
         if errno == Some(Errno::PERM.raw_os_error()) {
             return ExitError::unavailable(format!(
                 "the kernel does not allow {what}: run it as root, outside a container, and \
-                 without kernel lockdown"
+                 without kernel lockdown{}",
+                locked_memory(getrlimit(Resource::Memlock).current)
             ))
             .into();
         }
@@ -42,6 +46,15 @@ pub fn refused(what: &str, error: impl Into<anyhow::Error>) -> anyhow::Error {
         return error.context(format!("failed to load or attach {what}"));
     }
     by_verifier(what, &log)
+}
+
+/// What more is needed while locked memory is limited, to which maps counted before 5.11
+/// (bpf_charge_memlock(), kernel/bpf/syscall.c). With CAP_SYS_RESOURCE it is not, by then.
+fn locked_memory(bytes: Option<u64>) -> String {
+    let before = |bytes| {
+        format!("; before Linux 5.11 also with `ulimit -l unlimited` (it is {bytes} bytes)")
+    };
+    bytes.map(before).unwrap_or_default()
 }
 
 fn by_verifier(what: &str, log: &str) -> anyhow::Error {
@@ -91,6 +104,8 @@ mod tests {
     fn what_is_not_allowed_is_the_machines_matter() {
         let error = io::Error::from_raw_os_error(Errno::PERM.raw_os_error());
         assert_eq!(status_of(&refused("a map", error)), Exit::Unavailable);
+        assert_eq!(locked_memory(None), "");
+        assert!(locked_memory(Some(65536)).contains("ulimit -l unlimited` (it is 65536 bytes)"));
         let error = io::Error::from_raw_os_error(Errno::ACCESS.raw_os_error());
         let error = refused("the probe", error);
         assert_eq!(status_of(&error), Exit::Unavailable);
