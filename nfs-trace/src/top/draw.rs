@@ -114,6 +114,9 @@ fn top<'a>(model: &'a Model, view: &View, area: Rect) -> Vec<Line<'a>> {
     if model.choice.paused {
         text.push_str("  PAUSED");
     }
+    if model.waits {
+        text.push_str("  NOT ATTACHED");
+    }
     let mut lines = vec![Line::styled(
         keep_start(&text, usize::from(area.width)).into_owned(),
         Style::new().add_modifier(Modifier::BOLD),

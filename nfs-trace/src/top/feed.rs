@@ -5,7 +5,7 @@ use std::io;
 
 use super::Shared;
 use crate::{
-    notice::Notice,
+    notice::{Notice, What},
     render::{Render, footer::footer, header::header},
     row::Row,
     session::Session,
@@ -36,7 +36,8 @@ impl Render for Feed {
         Ok(())
     }
 
-    fn notice(&mut self, _: &Notice<'_>) -> io::Result<()> {
+    fn notice(&mut self, notice: &Notice<'_>) -> io::Result<()> {
+        self.model.borrow_mut().waits = !matches!(notice.what, What::Attached(_));
         Ok(())
     }
 

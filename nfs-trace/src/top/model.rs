@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::names::{Kept, MOUNTS_AT_MOST, NAMES_AT_MOST, Opens, Recent, WINDOW};
 use crate::{
-    names::escape,
+    names::tame,
     render::footer::losses,
     row::{Device, Row},
     session::Session,
@@ -128,6 +128,8 @@ pub struct Model {
     pub wants_counts: bool,
     /// Kernel and so on.
     pub about: String,
+    /// The client's modules are gone: no open is seen.
+    pub waits: bool,
     /// What was said, the last ones.
     pub messages: VecDeque<String>,
     /// How many were said before.
@@ -152,6 +154,7 @@ impl Model {
             end: None,
             wants_counts: true,
             about: String::new(),
+            waits: false,
             messages: VecDeque::new(),
             forgotten: 0,
             choice: Choice {
@@ -170,7 +173,7 @@ impl Model {
     /// The trace began with this.
     pub fn start(&mut self, session: &Session) {
         self.ticks = VecDeque::from([session.armed_ns]);
-        self.about = escape(format!("kernel {}", session.kernel).as_bytes());
+        self.about = tame(&format!("kernel {}", session.kernel));
     }
 
     /// Shows these mounts, also without an open.
@@ -222,7 +225,7 @@ impl Model {
             self.messages.pop_front();
             self.forgotten += 1;
         }
-        self.messages.push_back(escape(message.as_bytes()));
+        self.messages.push_back(tame(message));
     }
 
     /// A second, more or less, has passed: what is shown becomes what is true now.

@@ -67,6 +67,19 @@ fn at_120x40() {
 }
 
 #[test]
+fn that_the_modules_are_gone_stays_in_the_picture() {
+    let mut model = model();
+    let first = |model: &Model| {
+        let text = text(&drawn(model, (80, 24), COLOUR));
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(!first(&model).contains("NOT ATTACHED"));
+    model.waits = true;
+    model.say("something else");
+    assert!(first(&model).contains("NOT ATTACHED"), "{}", first(&model));
+}
+
+#[test]
 fn the_help_fits_on_80x24() {
     let mut model = model();
     model.choice.help = true;
