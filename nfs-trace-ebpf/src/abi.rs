@@ -88,6 +88,35 @@ pub struct RecordHeader {
     pub dev: u32,
 }
 
+/// How many bytes a record takes, of a transport that puts several into one entry; nothing if
+/// they are none that begin one.
+#[must_use]
+pub fn record_len(bytes: &[u8]) -> Option<usize> {
+    let (header, payload) = RecordHeader::ref_from_prefix(bytes).ok()?;
+    let payload = match RecordKind::from_u8(header.kind)? {
+        RecordKind::Revalidate => size_of::<Revalidate>(),
+        RecordKind::Lookup => size_of::<Lookup>(),
+        RecordKind::OpenTask => size_of::<OpenTask>(),
+        RecordKind::FileOpen | RecordKind::AtomicOpen => size_of::<Open>(),
+        RecordKind::Name => {
+            let (name, _) = Name::ref_from_prefix(payload).ok()?;
+            size_of::<Name>() + usize::from(name.len)
+        }
+        RecordKind::Comm => size_of::<Comm>(),
+    };
+    Some(size_of::<RecordHeader>() + payload)
+}
+
+/// A record of fixed size.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, FromBytes, Immutable, KnownLayout)]
+pub struct Record<P> {
+    /// Its first half.
+    pub header: RecordHeader,
+    /// Its second half, of [`RecordHeader::kind`].
+    pub payload: P,
+}
+
 /// [`Revalidate::dentry_kind`]: no layout, so it was not read.
 pub const DENTRY_UNKNOWN: u8 = 0;
 /// [`Revalidate::dentry_kind`]: the dentry had an inode.

@@ -6,6 +6,8 @@ use core::mem::size_of;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::probes::COUNTERS_LEN;
+
 /// An offset or argument position that this kernel's BTF does not tell.
 pub const ABSENT: u32 = u32::MAX;
 
@@ -29,6 +31,10 @@ pub struct Config {
     /// How often the client's modules were loaded again: what was known of its dentries
     /// before is of no use any more.
     pub generation: u32,
+    /// The one process to trace, with [`FILTER_TGID`]; 0: those in the map of processes.
+    pub only_tgid: u32,
+    /// The one super block to trace, with [`FILTER_DEV`]; 0: those in the map of devices.
+    pub only_dev: u32,
     /// Byte offsets of kernel fields.
     pub offsets: Offsets,
 }
@@ -102,7 +108,7 @@ impl Offsets {
 /// Size of [`Config`] in bytes: the value size of the map.
 pub const CONFIG_SIZE: usize = size_of::<Config>();
 
-const _: () = assert!(CONFIG_SIZE == 4 * (7 + 12));
+const _: () = assert!(CONFIG_SIZE == 4 * (9 + 12));
 
 /// What one program did, summed over the CPUs by user space.
 #[repr(C)]
@@ -110,7 +116,8 @@ const _: () = assert!(CONFIG_SIZE == 4 * (7 + 12));
     Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
 pub struct Counters {
-    /// Times it ran while armed, filters not yet applied.
+    /// Times it ran while armed, filters not yet applied; but where one process is asked for
+    /// ([`Config::only_tgid`]), what runs in the opening thread counts in that process alone.
     pub hits: u64,
     /// Entry program: calls that it took note of. Return program: those of them that
     /// came back. The difference is still running, or its return was missed.
@@ -124,5 +131,15 @@ pub struct Counters {
     pub elsewhere: u64,
 }
 
-/// Size of [`Counters`] in bytes.
-pub const COUNTERS_SIZE: usize = size_of::<Counters>();
+/// What all programs did on one CPU.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct CpuCounters {
+    /// By [`crate::probes::Id`].
+    pub programs: [Counters; COUNTERS_LEN as usize],
+    /// Always 0. A cache line's worth, so that CPUs do not share one.
+    pub reserved: [u64; 8],
+}
+
+/// Size of [`CpuCounters`] in bytes.
+pub const CPU_COUNTERS_SIZE: usize = size_of::<CpuCounters>();

@@ -176,7 +176,7 @@ probes! {
 /// later): program, category, name. Being the module's own, it holds the module.
 pub const CACHED: (&str, &str, &str) = ("nfst_cached", "nfs4", "nfs4_cached_open");
 
-/// Number of entries in the map of counters.
+/// Programs that count.
 pub const COUNTERS_LEN: u32 = Id::Exit as u32 + 1;
 
 /// The program that sends names, and its index in the map of jumps.

@@ -4,6 +4,7 @@
 //! for the names of some probes on older kernels, see [`crate::kernel::leftovers`].
 
 mod again;
+mod kept;
 
 use std::{collections::BTreeMap, thread, time::Duration};
 
@@ -63,6 +64,8 @@ pub struct Attached {
     links: Links,
     config: Config,
     options: Options,
+    /// The generation of the configuration whose kept records were taken.
+    kept_of: Option<u32>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// How records come to user space.
     pub transport: Transport,
@@ -141,10 +144,12 @@ impl Attached {
         }
         if !filters.tgids.is_empty() {
             config.filters |= FILTER_TGID;
+            config.only_tgid = only(&filters.tgids);
             insert(&mut ebpf, "TGIDS", &filters.tgids)?;
         }
         if !filters.devs.is_empty() {
             config.filters |= FILTER_DEV;
+            config.only_dev = only(&filters.devs);
             insert(&mut ebpf, "DEVS", &filters.devs)?;
         }
         Ok(Self {
@@ -152,6 +157,7 @@ impl Attached {
             links,
             config,
             options: options.clone(),
+            kept_of: None,
             log,
             transport,
             probes,
@@ -212,6 +218,7 @@ impl Attached {
         if self.config.filters & FILTER_DEV == 0 {
             return Ok(());
         }
+        self.config.only_dev = only(devs);
         // First what is new: nothing that is wanted goes unseen meanwhile.
         insert(&mut self.ebpf, "DEVS", devs)?;
         let map = self.ebpf.map_mut("DEVS").context("no map DEVS")?;
@@ -220,7 +227,7 @@ impl Attached {
         for dev in known.iter().filter(|dev| !devs.contains(dev)) {
             map.remove(dev).context("failed to empty the map DEVS")?;
         }
-        Ok(())
+        self.set(self.config.armed)
     }
 
     /// Passes rare diagnostics of the programs on to the log.
@@ -238,12 +245,26 @@ impl Attached {
         Some(stack.frames().iter().map(|frame| frame.ip).collect())
     }
 
+    /// Finished records that threads keep until their open ends, each thread's in their order.
+    /// The programs must not be armed any more. Each is told once.
+    ///
+    /// # Errors
+    /// If the map cannot be read.
+    pub fn kept(&mut self) -> anyhow::Result<Vec<Vec<u8>>> {
+        let generation = self.config.generation;
+        if self.transport == Transport::Perf || self.kept_of == Some(generation) {
+            return Ok(Vec::new());
+        }
+        self.kept_of = Some(generation);
+        kept::read(&self.ebpf, generation)
+    }
+
     /// What the programs counted, and what never arrived of it.
     ///
     /// # Errors
     /// If a map cannot be read.
     pub fn counts(&self, arrived: &[Arrived]) -> anyhow::Result<KernelCounts> {
-        counts::read(&self.ebpf, self.transport, self.options.detail, arrived)
+        counts::read(&self.ebpf, self.options.detail, arrived)
     }
 }
 
@@ -258,7 +279,17 @@ fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
         lookup_open: facts.lookup_flags.open,
         fork_child_pid: facts.fork_child_pid.unwrap_or(ABSENT),
         generation: 0,
+        only_tgid: 0,
+        only_dev: 0,
         offsets: layout.for_programs(),
+    }
+}
+
+/// The only one there is, which takes programs no look-up; 0 if there are several.
+fn only(keys: &[u32]) -> u32 {
+    match keys {
+        [one] => *one,
+        _ => 0,
     }
 }
 

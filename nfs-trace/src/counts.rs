@@ -6,13 +6,9 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use aya::{
-    Ebpf,
-    maps::{Array, MapData, PerCpuArray},
-    programs::Program,
-};
+use aya::{Ebpf, maps::Array, programs::Program};
 use nfs_trace_ebpf::{
-    config::{COUNTERS_SIZE, Counters},
+    config::{CPU_COUNTERS_SIZE, Counters, CpuCounters},
     probes::{At, COUNTERS_LEN, Id, PROBES},
 };
 use zerocopy::FromBytes as _;
@@ -20,35 +16,19 @@ use zerocopy::FromBytes as _;
 use crate::{
     perf::Arrived,
     summary::{KernelCounts, ProgramCounts},
-    transport::Transport,
 };
 
-/// The map of counters of either flavour.
-enum Map<'a> {
-    PerCpu(PerCpuArray<&'a MapData, [u8; COUNTERS_SIZE]>),
-    /// All counters of the first CPU, of the second, and so on.
-    Flat(Array<&'a MapData, [u8; COUNTERS_SIZE]>),
-}
-
-impl Map<'_> {
-    /// The counters of one program, by CPU.
-    fn read(&self, index: u32) -> anyhow::Result<Vec<Counters>> {
-        let decode = |bytes: &[u8; COUNTERS_SIZE]| {
-            Counters::read_from_bytes(bytes).map_err(|_| anyhow!("counters of an unexpected size"))
-        };
-        match self {
-            Self::PerCpu(map) => {
-                let values = map.get(&index, 0).context("failed to read the counters")?;
-                values.iter().map(decode).collect()
-            }
-            Self::Flat(map) => (0..map.len() / COUNTERS_LEN)
-                .map(|cpu| {
-                    let value = map.get(&(cpu * COUNTERS_LEN + index), 0);
-                    decode(&value.context("failed to read the counters")?)
-                })
-                .collect(),
-        }
-    }
+/// What each CPU counted.
+fn by_cpu(ebpf: &Ebpf) -> anyhow::Result<Vec<CpuCounters>> {
+    let map = ebpf.map("COUNTERS").context("no map COUNTERS")?;
+    let map: Array<_, [u8; CPU_COUNTERS_SIZE]> = Array::try_from(map)?;
+    (0..map.len())
+        .map(|cpu| {
+            let value = map.get(&cpu, 0).context("failed to read the counters")?;
+            CpuCounters::read_from_bytes(&value)
+                .map_err(|_| anyhow!("counters of an unexpected size"))
+        })
+        .collect()
 }
 
 /// Reads it all. `detail`: whether the rows of [`nfs_trace_ebpf::probes::Need::Detail`] are
@@ -56,45 +36,25 @@ impl Map<'_> {
 ///
 /// # Errors
 /// If a map cannot be read.
-pub fn read(
-    ebpf: &Ebpf,
-    transport: Transport,
-    detail: bool,
-    arrived: &[Arrived],
-) -> anyhow::Result<KernelCounts> {
-    let map = ebpf.map("COUNTERS").context("no map COUNTERS")?;
-    let map = match transport {
-        Transport::Ring => Map::PerCpu(PerCpuArray::try_from(map)?),
-        Transport::Perf => Map::Flat(Array::try_from(map)?),
-    };
+pub fn read(ebpf: &Ebpf, detail: bool, arrived: &[Arrived]) -> anyhow::Result<KernelCounts> {
     let mut counts = KernelCounts::default();
-    let mut read = |index: u32| -> anyhow::Result<Counters> {
-        let mut sum = Counters::default();
-        for (cpu, counters) in (0..).zip(map.read(index)?) {
-            sum.hits += counters.hits;
-            sum.lost += counters.lost;
-            sum.paired += counters.paired;
-            sum.unpaired += counters.unpaired;
-            sum.elsewhere += counters.elsewhere;
-            if counters.lost > 0 && index != Id::Fork as u32 {
-                *counts.lost_by_cpu.entry(cpu).or_default() += counters.lost;
+    let mut sums = [Counters::default(); COUNTERS_LEN as usize];
+    for (cpu, counters) in (0..).zip(by_cpu(ebpf)?) {
+        for (id, (sum, one)) in sums.iter_mut().zip(counters.programs).enumerate() {
+            sum.hits += one.hits;
+            sum.lost += one.lost;
+            sum.paired += one.paired;
+            sum.unpaired += one.unpaired;
+            sum.elsewhere += one.elsewhere;
+            if one.lost > 0 && id != Id::Fork as usize {
+                *counts.lost_by_cpu.entry(cpu).or_default() += one.lost;
             }
         }
-        Ok(sum)
-    };
-    let children = read(Id::Fork as u32)?.lost;
-    read(Id::Names as u32)?;
-    read(Id::Exit as u32)?;
-    read(Id::Cached as u32)?;
-    let mut sums = Vec::new();
-    for (index, probe) in (0..).zip(PROBES) {
-        if probe.asked_for(detail) {
-            sums.push((index, probe, read(index)?));
-        }
     }
-    counts.children = children;
+    counts.children = sums[Id::Fork as usize].lost;
     let (mut running, mut returned) = (0_u64, 0);
-    for (index, probe, sum) in sums {
+    let rows = PROBES.iter().zip(sums).enumerate();
+    for (id, (probe, sum)) in rows.filter(|(_, (probe, _))| probe.asked_for(detail)) {
         match probe.at {
             At::Entry => {
                 counts.returns += sum.unpaired;
@@ -106,11 +66,11 @@ pub fn read(
                 returned += sum.paired;
             }
         }
-        let counts_opens = [Id::OpenDone, Id::Encode, Id::EncodeFh].map(|id| id as u32);
-        if counts_opens.contains(&index) {
+        let counts_opens = [Id::OpenDone, Id::Encode, Id::EncodeFh].map(|id| id as usize);
+        if counts_opens.contains(&id) {
             counts.open_elsewhere += sum.elsewhere;
         }
-        if index == Id::LookupIn as u32 {
+        if id == Id::LookupIn as usize {
             counts.lookup_elsewhere = sum.elsewhere;
         }
         let program = ProgramCounts {

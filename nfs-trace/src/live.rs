@@ -168,8 +168,10 @@ impl Live {
     }
 
     /// Takes all there is, when nothing is added any more.
-    fn drain_rest(&mut self) -> io::Result<()> {
-        self.take(|reader, take| reader.drain_rest(take).map(|()| true))
+    fn drain_rest(&mut self) -> anyhow::Result<()> {
+        let kept = self.around.attached.kept()?;
+        self.take(|reader, take| reader.drain_rest(&kept, take).map(|()| true))
+            .context(WRITE)
             .map(drop)
     }
 
@@ -202,7 +204,7 @@ impl Live {
     /// If the kernel refuses, or the rows cannot be written.
     pub fn let_go(&mut self, module: Option<&str>) -> anyhow::Result<()> {
         self.around.attached.detach_probes()?;
-        self.drain_rest().context(WRITE)?;
+        self.drain_rest()?;
         let counts = self.around.attached.counts(&self.reader.arrived())?;
         self.sink
             .interrupt(&counts, &mut self.around)
@@ -288,7 +290,7 @@ impl Live {
     /// If it cannot be written.
     pub fn finish(mut self) -> anyhow::Result<()> {
         self.around.attached.disarm()?;
-        self.drain_rest().context(WRITE)?;
+        self.drain_rest()?;
         let counts = self.around.attached.counts(&self.reader.arrived())?;
         self.sink.finish(counts, &mut self.around).context(WRITE)
     }

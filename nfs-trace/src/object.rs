@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, anyhow};
 use aya::{Ebpf, EbpfLoader, util::nr_cpus};
-use nfs_trace_ebpf::probes::COUNTERS_LEN;
 
 use crate::{refusal::refused, transport::Transport};
 
@@ -19,18 +18,17 @@ pub fn load(transport: Transport, buffer: u32, follow: bool) -> anyhow::Result<E
     if !follow {
         loader.map_max_entries("TIDS", 1);
     }
+    let cpus = nr_cpus()
+        .map_err(|(file, error)| anyhow!("{file}: {error}"))
+        .context("failed to count the CPUs")?;
+    let cpus = u32::try_from(cpus)?;
+    loader.map_max_entries("COUNTERS", cpus);
     let object = match transport {
         Transport::Ring => {
             loader.map_max_entries("EVENTS", buffer);
             modern
         }
         Transport::Perf => {
-            let cpus = nr_cpus()
-                .map_err(|(file, error)| anyhow!("{file}: {error}"))
-                .context("failed to count the CPUs")?;
-            let cpus = u32::try_from(cpus)?;
-            // A kernel that has no per-CPU maps: arrays of a value for each CPU.
-            loader.map_max_entries("COUNTERS", cpus * COUNTERS_LEN);
             loader.map_max_entries("SENT", cpus);
             legacy()
         }
@@ -49,8 +47,11 @@ pub fn load(transport: Transport, buffer: u32, follow: bool) -> anyhow::Result<E
 pub fn load_for_calibration() -> anyhow::Result<Ebpf> {
     let mut loader = EbpfLoader::new();
     for map in [
+        "SLOTS",
+        "TAKEN",
         "THREADS",
         "DENTRIES",
+        "PLACES",
         "OPENS",
         "TIDS",
         "TGIDS",

@@ -112,3 +112,71 @@ fn programs_call_only_helpers() {
         );
     }
 }
+
+/// Instructions of each program, in the one for the ring buffer and in the legacy one; 0 where an
+/// object has none of that name. What a hit costs grows with them.
+const LENGTHS: &[(&str, u64, u64)] = &[
+    ("nfst_atomic_in", 575, 1463),
+    ("nfst_atomic_out", 509, 475),
+    ("nfst_cached", 97, 98),
+    ("nfst_encode", 61, 68),
+    ("nfst_encode_fh", 61, 68),
+    ("nfst_exit", 403, 329),
+    ("nfst_fopen_in", 676, 1523),
+    ("nfst_fopen_out", 614, 436),
+    ("nfst_fork", 546, 65),
+    ("nfst_layout", 0, 387),
+    ("nfst_lookup_in", 68, 76),
+    ("nfst_lookup_out", 105, 123),
+    ("nfst_names", 197, 966),
+    ("nfst_open_done", 63, 70),
+    ("nfst_prepare", 66, 73),
+    ("nfst_reval_in", 683, 1588),
+    ("nfst_reval_out", 363, 394),
+    ("nfst_stateid", 63, 63),
+    ("nfst_task_in", 727, 257),
+    ("nfst_task_out", 345, 201),
+    ("nfst_try_cached", 54, 55),
+    ("nfst_verf_check", 59, 59),
+    ("nfst_verf_inode", 59, 59),
+    ("nfst_verf_set", 59, 59),
+];
+
+/// More than this part of a program, up or down, has to be in the table above, in the commit that
+/// it comes from.
+const UNNOTICED: f64 = 0.05;
+
+#[test]
+fn no_program_grows_unnoticed() {
+    let mut found = std::collections::BTreeMap::<String, [u64; 2]>::new();
+    for (column, (path, _)) in OBJECTS.iter().enumerate() {
+        let bytes = bytes(path);
+        let file = object::File::parse(&*bytes).expect("an ELF file");
+        let programs = functions(&file);
+        for symbol in file.symbols() {
+            let name = symbol.name().expect("UTF-8");
+            if programs.iter().any(|(program, _)| program == name) {
+                found.entry(name.into()).or_default()[column] = symbol.size() / 8;
+            }
+        }
+    }
+    let known = |name: &str| {
+        let row = LENGTHS.iter().find(|(program, ..)| *program == name);
+        row.map_or([0, 0], |(_, modern, legacy)| [*modern, *legacy])
+    };
+    let differs = |(now, then): (u64, u64)| {
+        now.abs_diff(then) as f64 > then as f64 * UNNOTICED || (now == 0) != (then == 0)
+    };
+    let mut changed = String::new();
+    for (name, now) in &found {
+        let then = known(name);
+        if now.iter().copied().zip(then).any(differs) {
+            changed += &format!(
+                "    (\"{name}\", {}, {}), // was {then:?}\n",
+                now[0], now[1]
+            );
+        }
+    }
+    assert_eq!(LENGTHS.len(), found.len(), "{found:?}");
+    assert_eq!(changed, "", "put these into LENGTHS");
+}

@@ -115,6 +115,10 @@ pub const CHECKS: &[Check] = &[
         "lost records are counted, and nothing wrong is claimed of the rest",
     ),
     row(
+        "stopped",
+        "a reader stopped for 5 s, one page of room: seen and lost are what the kernel says ran",
+    ),
+    row(
         "many-tasks",
         "40 opens at once: missed returns are counted, nothing wrong is claimed",
     ),

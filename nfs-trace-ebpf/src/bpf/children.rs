@@ -6,14 +6,18 @@ use core::hint::black_box;
 use aya_ebpf::{EbpfContext, macros::tracepoint, programs::TracePointContext};
 #[cfg(feature = "legacy")]
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
-use nfs_trace_ebpf::{abi::FLAG_MISSED_RETURN, config::FILTER_TID, probes::Id};
+use nfs_trace_ebpf::{
+    abi::FLAG_MISSED_RETURN,
+    config::{ARMED, FILTER_TID},
+    probes::Id,
+};
 
 use super::{
-    emit::ensure_comm,
-    flavour::{self, diagnose},
+    emit::{ensure_comm, send_kept},
+    flavour::diagnose,
     kread::read,
-    maps::{TIDS, count, following},
-    thread::{current, missed, tid},
+    maps::{Counts, TIDS, following},
+    thread::{end_thread, missed, thread_of, tid},
 };
 
 #[tracepoint]
@@ -36,7 +40,7 @@ fn try_fork(ctx: &TracePointContext) -> Option<()> {
 #[inline(always)]
 fn follow(ctx: &impl EbpfContext, child: u32) -> Option<()> {
     if TIDS.insert(child, 1, 0).is_err() {
-        count(Id::Fork, |counters| counters.lost += 1);
+        Counts::new()?.of(Id::Fork, |it| it.lost += 1);
         diagnose!(ctx, "too many threads to follow: {} is left out", child);
     }
     Some(())
@@ -62,19 +66,30 @@ fn nfst_exit(ctx: ProbeContext) -> u32 {
 /// thread will.
 #[inline(always)]
 fn try_exit(ctx: &impl EbpfContext) -> Option<()> {
-    following()?;
-    let _ = TIDS.remove(tid());
-    let thread = current()?;
+    let config = following()?;
+    let tid = tid();
+    if config.filters & FILTER_TID != 0 {
+        let _ = TIDS.remove(tid);
+    }
+    let thread = thread_of(tid)?;
+    if thread.keeps != 0 {
+        if config.armed != ARMED {
+            // User space takes it from the slot, or has done so.
+            return None;
+        }
+        send_kept(ctx, config, &mut Counts::new()?, thread);
+    }
     if thread.active != 0 {
-        missed(thread, thread.active);
+        let mut counts = Counts::new()?;
+        missed(&mut counts, thread, thread.active);
         thread.active = 0;
         thread.flags |= FLAG_MISSED_RETURN;
         // Any record carries the flag; a name that was never sent makes it a record. (Zeros
         // that the compiler sees would become a call of memset.)
         let zero = black_box(0);
         thread.comm = [zero, zero];
-        ensure_comm(ctx, Id::Exit, thread);
+        ensure_comm(ctx, &mut counts, Id::Exit, thread);
     }
-    flavour::end_thread(tid());
+    end_thread(tid);
     Some(())
 }

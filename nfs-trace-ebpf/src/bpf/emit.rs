@@ -7,18 +7,13 @@ use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_get_current_comm},
 };
 use nfs_trace_ebpf::{
-    abi::{Comm, RecordHeader, RecordKind},
+    abi::{Comm, Open, OpenTask, Record, RecordHeader, RecordKind, Revalidate},
+    config::Config,
     probes::Id,
+    state::{KEEPS_REVALIDATE, KEEPS_TASK, Thread},
 };
 
-use super::{flavour, maps::count, thread::Thread};
-
-/// A record of fixed size.
-#[repr(C)]
-pub(crate) struct Record<P> {
-    header: RecordHeader,
-    payload: P,
-}
+use super::{flavour, maps::Counts};
 
 /// Now, ns of CLOCK_MONOTONIC.
 #[inline(always)]
@@ -45,10 +40,11 @@ pub(crate) fn header(thread: &mut Thread, kind: RecordKind, start_ns: u64) -> Re
     header
 }
 
-/// Sends one record of fixed size.
+/// Sends one record of fixed size; counts it as lost if it finds no room.
 #[inline(always)]
 pub(crate) fn emit<P: 'static>(
     ctx: &impl EbpfContext,
+    counts: &mut Counts,
     id: Id,
     thread: &mut Thread,
     kind: RecordKind,
@@ -57,11 +53,85 @@ pub(crate) fn emit<P: 'static>(
 ) -> bool {
     let header = header(thread, kind, start_ns);
     if !flavour::send(ctx, Record { header, payload }) {
-        count(id, |counters| counters.lost += 1);
+        counts.of(id, |it| it.lost += 1);
         return false;
     }
     thread.flags = 0;
     true
+}
+
+/// A finished record that is kept in the thread's state. It has its place among the thread's
+/// records: nothing else of the thread may be sent before it.
+#[inline(always)]
+pub(crate) fn keep<P>(
+    thread: &mut Thread,
+    kind: RecordKind,
+    start_ns: u64,
+    payload: P,
+) -> Record<P> {
+    let header = header(thread, kind, start_ns);
+    thread.flags = 0;
+    Record { header, payload }
+}
+
+/// Sends what is kept, each record by itself. What was kept when the client's modules were
+/// unloaded user space has taken.
+#[inline(always)]
+pub(crate) fn send_kept(
+    ctx: &impl EbpfContext,
+    config: &Config,
+    counts: &mut Counts,
+    thread: &mut Thread,
+) {
+    if !flavour::KEEPS || thread.keeps == 0 {
+        return;
+    }
+    if thread.generation != config.generation {
+        thread.keeps = 0;
+    }
+    if thread.keeps & KEEPS_REVALIDATE != 0 && !flavour::send(ctx, thread.revalidate) {
+        thread.flags |= thread.revalidate.header.flags;
+        counts.of(Id::RevalidateOut, |it| it.lost += 1);
+    }
+    if thread.keeps & KEEPS_TASK != 0 && !flavour::send(ctx, thread.task) {
+        thread.flags |= thread.task.header.flags;
+        counts.of(Id::OpenTaskOut, |it| it.lost += 1);
+    }
+    thread.keeps = 0;
+}
+
+/// The records of an open of a valid name, in the order of the thread's numbering.
+#[repr(C)]
+struct Whole {
+    revalidate: Record<Revalidate>,
+    task: Record<OpenTask>,
+    open: Record<Open>,
+}
+
+/// Sends an open that is finished, with what is kept of it.
+#[inline(always)]
+pub(crate) fn send_with_kept(
+    ctx: &impl EbpfContext,
+    counts: &mut Counts,
+    thread: &mut Thread,
+    start_ns: u64,
+    payload: Open,
+) {
+    let header = header(thread, RecordKind::FileOpen, start_ns);
+    thread.keeps = 0;
+    let whole = Whole {
+        revalidate: thread.revalidate,
+        task: thread.task,
+        open: Record { header, payload },
+    };
+    if flavour::send(ctx, whole) {
+        thread.flags = 0;
+        return;
+    }
+    thread.flags |= thread.revalidate.header.flags | thread.task.header.flags;
+    for id in [Id::RevalidateOut, Id::OpenTaskOut, Id::FileOpenOut] {
+        counts.of(id, |it| it.lost += 1);
+    }
 }
 
 /// [`Comm`] as two words.
@@ -83,15 +153,28 @@ pub(crate) fn comm() -> [u64; 2] {
     comm
 }
 
-/// Sends the thread's command name if it is not the one sent last.
+/// Sends the thread's command name if it is not the one sent last; see [`emit`].
 #[inline(always)]
-pub(crate) fn ensure_comm(ctx: &impl EbpfContext, id: Id, thread: &mut Thread) {
+pub(crate) fn ensure_comm(
+    ctx: &impl EbpfContext,
+    counts: &mut Counts,
+    id: Id,
+    thread: &mut Thread,
+) {
     let comm = comm();
     if comm == thread.comm {
         return;
     }
     let start = now();
-    if emit(ctx, id, thread, RecordKind::Comm, start, CommWords(comm)) {
+    if emit(
+        ctx,
+        counts,
+        id,
+        thread,
+        RecordKind::Comm,
+        start,
+        CommWords(comm),
+    ) {
         thread.comm = comm;
     }
 }

@@ -9,12 +9,13 @@ use aya_ebpf::{
 use nfs_trace_ebpf::{
     abi::{DELEGATED_UNKNOWN, DELEGATED_YES, SIGN_CACHED_EVENT, SIGN_TRIED_CACHED},
     probes::Id,
+    state::{ATOMIC_OPEN, FILE_OPEN},
 };
 
 use super::{
-    maps::{armed, count},
+    maps::{Run, armed},
     opentask::in_flight,
-    thread::{ATOMIC_OPEN, FILE_OPEN, inside, tid},
+    thread::{inside, tid},
 };
 
 /// The nfs4_opendata that each RPC worker was last asked to prepare, by its tid.
@@ -31,9 +32,8 @@ fn nfst_try_cached(_ctx: ProbeContext) -> u32 {
 
 #[inline(always)]
 fn sign(id: Id, sign: u8) -> Option<()> {
-    armed()?;
-    count(id, |counters| counters.hits += 1);
-    inside(FILE_OPEN | ATOMIC_OPEN)?.signs |= sign;
+    let run = Run::begin(id)?;
+    inside(&run, FILE_OPEN | ATOMIC_OPEN)?.signs |= sign;
     Some(())
 }
 
@@ -58,12 +58,11 @@ const O_ARG: u64 = 8;
 /// those in the nfs4_opendata.
 #[inline(always)]
 fn encode(ctx: &ProbeContext, id: Id) -> Option<()> {
-    armed()?;
-    count(id, |counters| counters.hits += 1);
+    let mut run = Run::begin(id)?;
     let arguments: u64 = ctx.arg(2)?;
     match in_flight(arguments.wrapping_sub(O_ARG)) {
         Some(open) => open.sent(),
-        None => count(id, |counters| counters.elsewhere += 1),
+        None => run.count(|it| it.elsewhere += 1),
     }
     Some(())
 }
@@ -78,12 +77,11 @@ fn nfst_prepare(ctx: ProbeContext) -> u32 {
 
 #[inline(always)]
 fn try_prepare(ctx: &ProbeContext) -> Option<()> {
-    armed()?;
-    count(Id::Prepare, |counters| counters.hits += 1);
+    let mut run = Run::begin(Id::Prepare)?;
     let opendata: u64 = ctx.arg(1)?;
     // Noted whoever opens: what the worker prepared before must not be taken for this one.
-    if PREPARING.insert(tid(), opendata, 0).is_err() {
-        count(Id::Prepare, |counters| counters.lost += 1);
+    if PREPARING.insert(run.tid(), opendata, 0).is_err() {
+        run.count(|it| it.lost += 1);
         in_flight(opendata)?.delegated(DELEGATED_UNKNOWN);
     }
     Some(())

@@ -12,18 +12,17 @@ use core::mem::{MaybeUninit, size_of};
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{bpf_get_smp_processor_id, generated::bpf_perf_event_output},
+    helpers::generated::bpf_perf_event_output,
     macros::map,
     maps::{Array, HashMap, PerfEventArray},
     programs::ProbeContext,
 };
 use nfs_trace_ebpf::{
     abi::{NAME_MAX, Name, RecordHeader},
-    config::Counters,
-    probes::{COUNTERS_LEN, Id},
+    state::Thread,
 };
 
-use super::{emit::Record, kread::fill, thread::Thread};
+use super::{kread::fill, maps::cpu};
 
 /// Records for user space, one buffer for each CPU.
 #[map]
@@ -34,13 +33,9 @@ static EVENTS: PerfEventArray<u8> = PerfEventArray::new(0);
 #[map]
 static SENT: Array<u64> = Array::with_max_entries(1, 0);
 
-/// The counters of each program for each CPU. Its length is set by the loader.
+/// What threads without a slot are in the middle of, by tid. Threads that end make room.
 #[map]
-static COUNTERS: Array<Counters> = Array::with_max_entries(COUNTERS_LEN, 0);
-
-/// What each thread is in the middle of, by tid. Threads that end make room.
-#[map]
-static THREADS: HashMap<u32, Thread> = HashMap::with_max_entries(16384, 0);
+static THREADS: HashMap<u32, Thread> = HashMap::with_max_entries(8192, 0);
 
 /// Dentries whose names were sent: each has one place, and takes it from another one.
 #[map]
@@ -66,18 +61,6 @@ macro_rules! diagnose {
     }};
 }
 pub(crate) use diagnose;
-
-#[inline(always)]
-fn cpu() -> u32 {
-    // SAFETY: the helper takes nothing and always answers.
-    unsafe { bpf_get_smp_processor_id() as u32 }
-}
-
-/// This CPU's counters of a program.
-#[inline(always)]
-pub(crate) fn counters(id: Id) -> Option<*mut Counters> {
-    COUNTERS.get_ptr_mut(cpu() * COUNTERS_LEN + id as u32)
-}
 
 /// A thread's state.
 #[inline(always)]
@@ -113,7 +96,7 @@ fn place(dentry: u64) -> Option<&'static mut Known> {
 
 /// Whether the dentry and all its ancestors were sent as `chain` has it.
 #[inline(always)]
-pub(crate) fn knows_chain(dentry: u64, chain: u64) -> bool {
+pub(crate) fn knows_chain(dentry: u64, chain: u64, _now_ns: u64) -> bool {
     place(dentry).is_some_and(|known| known.dentry == dentry && known.chain == chain)
 }
 
@@ -164,10 +147,13 @@ pub(crate) fn stack(_ctx: &ProbeContext) -> i32 {
     -1
 }
 
+/// Records are sent as they are finished: user space counts samples, and those are records.
+pub(crate) const KEEPS: bool = false;
+
 /// Sends a record; says whether there was room, if the kernel does.
 #[inline(always)]
-pub(crate) fn send<P: 'static>(ctx: &impl EbpfContext, record: Record<P>) -> bool {
-    output(ctx, (&raw const record).cast(), size_of::<Record<P>>())
+pub(crate) fn send<R: 'static>(ctx: &impl EbpfContext, record: R) -> bool {
+    output(ctx, (&raw const record).cast(), size_of::<R>())
 }
 
 #[inline(always)]

@@ -12,22 +12,16 @@ use aya_ebpf::{
 pub(crate) use aya_log_ebpf::warn as diagnose;
 use nfs_trace_ebpf::{
     abi::{NAME_MAX, Name, RecordHeader},
-    config::Counters,
-    probes::{COUNTERS_LEN, Id},
+    state::Thread,
 };
-
-use super::{emit::Record, thread::Thread};
 
 /// Records for user space. Its size is set by the loader.
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 
+/// What threads without a slot are in the middle of, by tid.
 #[map]
-static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(COUNTERS_LEN, 0);
-
-/// What each thread is in the middle of, by tid.
-#[map]
-static THREADS: LruHashMap<u32, Thread> = LruHashMap::with_max_entries(16384, 0);
+static THREADS: LruHashMap<u32, Thread> = LruHashMap::with_max_entries(8192, 0);
 
 /// A value of zeros, to begin a thread with.
 #[map]
@@ -55,12 +49,6 @@ struct Known {
     chain: u64,
 }
 
-/// This CPU's counters of a program.
-#[inline(always)]
-pub(crate) fn counters(id: Id) -> Option<*mut Counters> {
-    COUNTERS.get_ptr_mut(id as u32)
-}
-
 /// A thread's state.
 #[inline(always)]
 pub(crate) fn thread(tid: u32) -> Option<*mut Thread> {
@@ -73,15 +61,57 @@ pub(crate) fn begin_thread(tid: u32) -> Option<()> {
     THREADS.insert(tid, NO_THREAD.get(0)?, 0).ok()
 }
 
-/// The thread ends: the least recently used make room by themselves.
+/// The thread ends.
 #[inline(always)]
-pub(crate) fn end_thread(_tid: u32) {}
+pub(crate) fn end_thread(tid: u32) {
+    let _ = THREADS.remove(tid);
+}
+
+/// Dentries that were just asked for: each has one place, and takes it from another one. It
+/// answers for DENTRIES, whose look-up takes ten times as many instructions.
+#[map]
+static RECENT: Array<Recent> = Array::with_max_entries(1 << RECENT_BITS, 0);
+
+const RECENT_BITS: u32 = 13;
+
+/// For so long it answers. Then DENTRIES is asked, so that what is used stays there; and nobody
+/// sends so many names meanwhile that user space forgets one.
+const RECENT_NS: u64 = 100_000_000;
+
+/// Value of the map RECENT. Two CPUs may write one place at a time: whatever comes of it belongs
+/// to no dentry, or has the hash of another time, which is no dentry's hash now.
+#[repr(C)]
+struct Recent {
+    dentry: u64,
+    chain: u64,
+    at_ns: u64,
+}
 
 /// Whether the dentry and all its ancestors were sent as `chain` has it.
 #[inline(always)]
-pub(crate) fn knows_chain(dentry: u64, chain: u64) -> bool {
+pub(crate) fn knows_chain(dentry: u64, chain: u64, now_ns: u64) -> bool {
+    let hash = dentry.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - RECENT_BITS);
+    let Some(recent) = RECENT.get_ptr_mut(hash as u32) else {
+        return false;
+    };
+    // SAFETY: words of a value that is always there; see [`Recent`] for races.
+    let recent = unsafe { &mut *recent };
+    if recent.dentry == dentry
+        && recent.chain == chain
+        && now_ns.wrapping_sub(recent.at_ns) < RECENT_NS
+    {
+        return true;
+    }
     // SAFETY: the value is read at once; a torn one only sends a name again.
-    unsafe { DENTRIES.get(dentry) }.is_some_and(|known| known.chain == chain)
+    let known = unsafe { DENTRIES.get(dentry) }.is_some_and(|known| known.chain == chain);
+    if known {
+        *recent = Recent {
+            dentry,
+            chain,
+            at_ns: now_ns,
+        };
+    }
+    known
 }
 
 /// Whether the dentry was sent with this parent and name.
@@ -116,10 +146,14 @@ pub(crate) fn stack(ctx: &ProbeContext) -> i32 {
     ctx.get_stackid(&STACKS, 0).unwrap_or(-1) as i32
 }
 
-/// Sends a record; says whether there was room.
+/// A thread keeps finished records, and sends them with the open that they belong to: of what it
+/// takes to send one, most is the same for three.
+pub(crate) const KEEPS: bool = true;
+
+/// Sends a record, or several that lie one behind the other; says whether there was room.
 #[inline(always)]
-pub(crate) fn send<P: 'static>(_ctx: &impl EbpfContext, record: Record<P>) -> bool {
-    let Some(mut entry) = EVENTS.reserve::<Record<P>>(0) else {
+pub(crate) fn send<R: 'static>(_ctx: &impl EbpfContext, record: R) -> bool {
+    let Some(mut entry) = EVENTS.reserve::<R>(0) else {
         return false;
     };
     entry.write(record);

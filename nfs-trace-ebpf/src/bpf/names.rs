@@ -5,21 +5,22 @@
 //! hash over the whole chain of parents, so the usual open costs one short walk and
 //! one map lookup.
 
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, size_of};
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use nfs_trace_ebpf::{
     abi::{NAME_MAX, Name, RecordKind},
-    config::Config,
+    config::{ABSENT, Config},
     probes::{Id, JUMP_NAMES},
+    state::Thread,
 };
 
 use super::{
     emit::{header, now},
     flavour::{self, knows, knows_chain, learn, learn_chain, send_name},
     kread::{read, read_into},
-    maps::{JUMPS, armed, count},
-    thread::{Thread, current},
+    maps::{JUMPS, Run},
+    thread::thread_of,
 };
 
 /// Components of a path below the mount that are followed; a deeper path shows
@@ -38,7 +39,7 @@ pub(crate) struct Link {
 impl Link {
     /// The kernel salts the hash with the parent, so this is the name's identity.
     #[inline(always)]
-    fn identity(&self) -> u64 {
+    pub(crate) fn identity(&self) -> u64 {
         self.hash_len ^ self.parent.rotate_left(17)
     }
 
@@ -54,6 +55,35 @@ impl Link {
     }
 }
 
+/// What of a dentry is needed first, as it lies there.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Node {
+    /// d_hash.pprev: 0 if the dentry is not hashed.
+    pub(crate) hashed: u64,
+    pub(crate) link: Link,
+    /// d_inode
+    pub(crate) inode: u64,
+}
+
+impl Node {
+    /// Reads it in one go: five words that are adjacent in every kernel from 3.10 to 7.3. Where
+    /// the layout says otherwise, as if there were none.
+    #[inline(always)]
+    pub(crate) fn read_into<'a>(
+        room: &'a mut MaybeUninit<Self>,
+        config: &Config,
+        dentry: u64,
+    ) -> Option<&'a Self> {
+        let link = config.offsets.dentry_link;
+        let adjacent = config.offsets.dentry_inode == link.wrapping_add(size_of::<Link>() as u32);
+        if link == ABSENT || !adjacent {
+            return None;
+        }
+        read_into(room, dentry, link.wrapping_sub(8))
+    }
+}
+
 /// Makes the names on the way from `dentry` to its root known to user space, before
 /// anything else is sent about it. The last thing that an entry program does: sending
 /// is a program of its own that jumps from parent to parent. As a loop in its callers it
@@ -61,13 +91,15 @@ impl Link {
 #[inline(always)]
 pub(crate) fn ensure_named(
     ctx: &ProbeContext,
-    config: &Config,
+    run: &mut Run,
     thread: &mut Thread,
     dentry: u64,
+    link: (u64, u64),
+    now_ns: u64,
 ) -> Option<()> {
     thread.named = dentry;
-    let chain = chain(config, dentry)?;
-    if knows_chain(dentry, chain) {
+    let chain = chain(run.config, dentry, link)?;
+    if knows_chain(dentry, chain, now_ns) {
         return None;
     }
     thread.node = dentry;
@@ -75,7 +107,7 @@ pub(crate) fn ensure_named(
     // SAFETY: the context is the one that the kernel passed to this program. It does not
     // come back, unless the jump fails.
     unsafe { JUMPS.tail_call(ctx, JUMP_NAMES) };
-    count(Id::Names, |counters| counters.lost += 1);
+    run.counts.of(Id::Names, |it| it.lost += 1);
     Some(())
 }
 
@@ -89,14 +121,14 @@ fn nfst_names(ctx: ProbeContext) -> u32 {
 
 #[inline(always)]
 fn try_names(ctx: &ProbeContext) -> Option<()> {
-    let config = armed()?;
-    count(Id::Names, |counters| counters.hits += 1);
-    let thread = current()?;
+    let mut run = Run::begin(Id::Names)?;
+    let config = run.config;
+    let thread = thread_of(run.tid())?;
     let node = thread.node;
     let link = read::<Link>(node, config.offsets.dentry_link)?;
     let own = link.identity() ^ u64::from(config.generation);
     if !knows(node, own) {
-        if !send(ctx, thread, node, &link) {
+        if !send(ctx, &mut run, thread, node, &link) {
             return None;
         }
         learn(node, own);
@@ -111,18 +143,24 @@ fn try_names(ctx: &ProbeContext) -> Option<()> {
     Some(())
 }
 
-/// One hash over the dentry and its ancestors.
+/// One hash over the dentry and its ancestors. `link`: its parent and
+/// identity, if they were read; else zeros.
 #[inline(always)]
-fn chain(config: &Config, dentry: u64) -> Option<u64> {
+fn chain(config: &Config, dentry: u64, (parent, identity): (u64, u64)) -> Option<u64> {
     let mut node = dentry;
     let mut chain = u64::from(config.generation);
+    if parent != 0 {
+        chain = mix(chain, identity);
+        if parent == node {
+            return Some(chain);
+        }
+        node = parent;
+    }
     let mut room = MaybeUninit::<Link>::uninit();
     flavour::ready(&mut room);
     for _ in 0..MAX_DEPTH {
         let link = read_into(&mut room, node, config.offsets.dentry_link)?;
-        chain = (chain ^ link.identity())
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(29);
+        chain = mix(chain, link.identity());
         if link.parent == node {
             break;
         }
@@ -131,9 +169,16 @@ fn chain(config: &Config, dentry: u64) -> Option<u64> {
     Some(chain)
 }
 
+#[inline(always)]
+fn mix(chain: u64, identity: u64) -> u64 {
+    (chain ^ identity)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(29)
+}
+
 /// Sends one name record.
 #[inline(always)]
-fn send(ctx: &ProbeContext, thread: &mut Thread, dentry: u64, link: &Link) -> bool {
+fn send(ctx: &ProbeContext, run: &mut Run, thread: &mut Thread, dentry: u64, link: &Link) -> bool {
     let len = link.len() as usize & NAME_MAX;
     let name = Name {
         dentry,
@@ -147,7 +192,7 @@ fn send(ctx: &ProbeContext, thread: &mut Thread, dentry: u64, link: &Link) -> bo
     if sent {
         thread.flags = 0;
     } else {
-        count(Id::Names, |counters| counters.lost += 1);
+        run.count(|it| it.lost += 1);
     }
     sent
 }

@@ -6,20 +6,23 @@ use aya_ebpf::{
 };
 use nfs_trace_ebpf::{
     abi::{Open, RecordKind},
-    config::{Config, FILTER_DEV},
+    config::FILTER_DEV,
     probes::Id,
+    state::{ATOMIC_OPEN, FILE_OPEN, KEEPS_REVALIDATE, KEEPS_TASK, Thread},
 };
 
 use super::{
-    emit::{emit, ensure_comm, now},
+    emit::{emit, ensure_comm, now, send_kept, send_with_kept},
     flavour,
     kread::{dev_of_dentry, dev_of_inode, read},
-    maps::{armed, count},
+    maps::Run,
     names::ensure_named,
-    thread::{
-        ATOMIC_OPEN, FILE_OPEN, Thread, current_or_new, enter, inside, leave, wanted, wanted_dev,
-    },
+    thread::{current_or_new, enter, inside, leave, thread_of},
 };
+
+/// Within so much time after a name was seen to, its dentry is the same one still: a file is opened
+/// microseconds after its revalidation.
+const AT_ONCE_NS: u64 = 100_000_000;
 
 #[kprobe]
 fn nfst_fopen_in(ctx: ProbeContext) -> u32 {
@@ -30,28 +33,42 @@ fn nfst_fopen_in(ctx: ProbeContext) -> u32 {
 /// int nfs4_file_open(struct inode *inode, struct file *filp), fs/nfs/nfs4file.c.
 #[inline(always)]
 fn try_file_open(ctx: &ProbeContext) -> Option<()> {
-    let config = armed()?;
-    count(Id::FileOpenIn, |counters| counters.hits += 1);
-    if !wanted(config) {
+    let mut run = Run::of_opener(Id::FileOpenIn)?;
+    if !run.wanted() {
         return None;
     }
+    let config = run.config;
     let inode: u64 = ctx.arg(0)?;
     let file: u64 = ctx.arg(1)?;
-    let dev = dev_of_inode(config, inode);
-    if !wanted_dev(config, dev) {
+    let dentry = read(file, config.offsets.file_dentry).unwrap_or(0);
+    let start = now();
+    // The usual way here is from its revalidation, which was the last that the thread did.
+    let last = thread_of(run.tid()).filter(|last| {
+        dentry != 0
+            && last.named == dentry
+            && start.wrapping_sub(last.revalidate_start) < AT_ONCE_NS
+    });
+    let (dev, goes_on) = match &last {
+        Some(last) => (
+            last.dev,
+            last.keeps == KEEPS_REVALIDATE && last.generation == config.generation,
+        ),
+        None => (dev_of_inode(config, inode), false),
+    };
+    let named = last.is_some();
+    if !run.wanted_dev(dev) {
         return None;
     }
-    let thread = begin(Id::FileOpenIn, config, ctx, FILE_OPEN, dev)?;
+    let thread = begin(&mut run, ctx, FILE_OPEN, dev, goes_on, start)?;
     thread.open_file = file;
-    thread.open_dentry = read(file, config.offsets.file_dentry).unwrap_or(0);
+    thread.open_dentry = dentry;
     thread.open_flags = read(file, config.offsets.file_flags).unwrap_or(u32::MAX);
     thread.open_fileid = read(inode, config.offsets.inode_ino).unwrap_or(0);
     // Its name is known from the revalidation, but for an open through a magic link.
-    if thread.named == thread.open_dentry {
+    if named {
         return None;
     }
-    let dentry = thread.open_dentry;
-    ensure_named(ctx, config, thread, dentry)
+    ensure_named(ctx, &mut run, thread, dentry, (0, 0), start)
 }
 
 #[kprobe]
@@ -64,50 +81,52 @@ fn nfst_atomic_in(ctx: ProbeContext) -> u32 {
 /// unsigned open_flags, umode_t mode), fs/nfs/dir.c; up to 4.18 with one more behind.
 #[inline(always)]
 fn try_atomic_open(ctx: &ProbeContext) -> Option<()> {
-    let config = armed()?;
-    count(Id::AtomicOpenIn, |counters| counters.hits += 1);
-    if !wanted(config) {
+    let mut run = Run::of_opener(Id::AtomicOpenIn)?;
+    let config = run.config;
+    if !run.wanted() {
         return None;
     }
     let dentry: u64 = ctx.arg(1)?;
     let file: u64 = ctx.arg(2)?;
     let open_flags: u32 = ctx.arg(3)?;
     let dev = dev_of_dentry(config, dentry);
-    if !wanted_dev(config, dev) {
+    if !run.wanted_dev(dev) {
         return None;
     }
-    let thread = begin(Id::AtomicOpenIn, config, ctx, ATOMIC_OPEN, dev)?;
+    let start = now();
+    let thread = begin(&mut run, ctx, ATOMIC_OPEN, dev, false, start)?;
     thread.open_file = file;
     thread.open_dentry = dentry;
     thread.open_flags = open_flags;
     thread.open_fileid = 0;
-    ensure_named(ctx, config, thread, dentry)
+    ensure_named(ctx, &mut run, thread, dentry, (0, 0), start)
 }
 
 /// Notes that the thread entered `call`.
 #[inline(always)]
 fn begin(
-    id: Id,
-    config: &Config,
+    run: &mut Run,
     ctx: &ProbeContext,
     call: u8,
     dev: u32,
+    goes_on: bool,
+    start: u64,
 ) -> Option<&'static mut Thread> {
-    let Some(thread) = current_or_new() else {
-        count(id, |counters| counters.lost += 1);
+    let Some(thread) = current_or_new(run) else {
+        run.count(|it| it.lost += 1);
         return None;
     };
-    enter(id, thread, call);
+    enter(ctx, run, thread, call, goes_on);
     thread.tasks = 0;
     thread.stateid_updates = 0;
     thread.signs = 0;
     thread.lookups = 0;
     thread.dev = dev;
     thread.stack_id = -1;
-    if config.stacks != 0 {
+    if run.config.stacks != 0 {
         thread.stack_id = flavour::stack(ctx);
     }
-    thread.open_start = now();
+    thread.open_start = start;
     Some(thread)
 }
 
@@ -125,17 +144,17 @@ fn nfst_atomic_out(ctx: RetProbeContext) -> u32 {
 
 #[inline(always)]
 fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
-    let config = armed()?;
-    count(id, |counters| counters.hits += 1);
-    let Some(thread) = inside(call) else {
+    let mut run = Run::of_opener(id)?;
+    let config = run.config;
+    let Some(thread) = inside(&run, call) else {
         // Running when tracing began: nothing is known of its beginning, nor whether a
         // filter by mount would have let it through.
-        if config.filters & FILTER_DEV == 0 && wanted(config) {
-            count(id, |counters| counters.unpaired += 1);
+        if config.filters & FILTER_DEV == 0 && run.wanted() {
+            run.count(|it| it.unpaired += 1);
         }
         return None;
     };
-    leave(id, thread, call);
+    leave(&mut run, thread, call);
     let ret: i32 = ctx.ret();
     let dentry = thread.open_dentry;
     let mut fileid = thread.open_fileid;
@@ -148,7 +167,6 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
             None => opened = 0xff,
         }
     }
-    ensure_comm(ctx, id, thread);
     thread.named = 0;
     let payload = Open {
         dentry,
@@ -161,12 +179,19 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
         opened,
         signs: thread.signs,
     };
+    let start = thread.open_start;
+    if flavour::KEEPS && call == FILE_OPEN && thread.keeps == KEEPS_REVALIDATE | KEEPS_TASK {
+        // Its command name was seen to after the revalidation.
+        send_with_kept(ctx, &mut run.counts, thread, start, payload);
+        return Some(());
+    }
+    send_kept(ctx, run.config, &mut run.counts, thread);
+    ensure_comm(ctx, &mut run.counts, run.id, thread);
     let kind = if call == ATOMIC_OPEN {
         RecordKind::AtomicOpen
     } else {
         RecordKind::FileOpen
     };
-    let start = thread.open_start;
-    emit(ctx, id, thread, kind, start, payload);
+    emit(ctx, &mut run.counts, run.id, thread, kind, start, payload);
     Some(())
 }

@@ -11,27 +11,31 @@
 use core::hint::black_box;
 
 use aya_ebpf::{
-    macros::{kprobe, kretprobe},
+    macros::{kprobe, kretprobe, map},
+    maps::{Array, HashMap},
     programs::{ProbeContext, RetProbeContext},
 };
 use nfs_trace_ebpf::{
     abi::{CLAIM_UNKNOWN, FLAG_UNJOINED, OpenTask, RecordKind},
     config::{ABSENT, Config},
     probes::Id,
+    state::{ATOMIC_OPEN, FILE_OPEN, KEEPS_REVALIDATE, KEEPS_TASK, OPEN_TASK},
 };
 
 use super::{
-    emit::{emit, now},
-    flavour::diagnose,
+    emit::{emit, keep, now, send_kept},
+    flavour::{self, diagnose},
     kread::read,
-    maps::{OPENS, armed, count},
-    thread::{ATOMIC_OPEN, FILE_OPEN, OPEN_TASK, inside, missed, tid},
+    maps::Run,
+    thread::{inside, missed, tid},
 };
 
-/// Value of the map OPENS.
+/// An OPEN that an opener waits for.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct InFlight {
+    /// The address of its nfs4_opendata, with [`SENT`] in its lowest bit; 0 for none.
+    opendata: u64,
     /// When the last reply was handled.
     replied_ns: u64,
     /// Replies so far.
@@ -42,20 +46,20 @@ pub(crate) struct InFlight {
     opener: u64,
 }
 
-/// The OPEN of this nfs4_opendata, if an opener waits for it.
-#[inline(always)]
-pub(crate) fn in_flight(opendata: u64) -> Option<&'static mut InFlight> {
-    let in_flight = OPENS.get_ptr_mut(opendata)?;
-    // SAFETY: an nfs4_opendata has one RPC task, so one worker at a time writes, and
-    // the opener reads only after the task has ended.
-    Some(unsafe { &mut *in_flight })
-}
+/// [`InFlight::opendata`]: an OPEN went to the server.
+const SENT: u64 = 1;
 
 impl InFlight {
+    #[inline(always)]
+    fn is_of(&self, opendata: u64) -> bool {
+        self.opendata & !SENT == opendata
+    }
+
     /// It went to the server, once more.
     #[inline(always)]
     pub(crate) fn sent(&mut self) {
         self.sent += 1;
+        self.opendata |= SENT;
     }
 
     /// `word`: one of `DELEGATED_*`.
@@ -65,12 +69,91 @@ impl InFlight {
     }
 }
 
+/// Bits of a place's number.
+const PLACE_BITS: u32 = 13;
+
+/// Where an OPEN in flight is noted: a place for each address, which it shares with others.
+#[map]
+static PLACES: Array<InFlight> = Array::with_max_entries(1 << PLACE_BITS, 0);
+
+/// Those whose place another one had, by the address of their nfs4_opendata.
+#[map]
+static OPENS: HashMap<u64, InFlight> = HashMap::with_max_entries(16384, 0);
+
+#[inline(always)]
+fn place(opendata: u64) -> Option<&'static mut InFlight> {
+    let hash = opendata.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACE_BITS);
+    let place = PLACES.get_ptr_mut(hash as u32)?;
+    // SAFETY: words of a value that is always there. An nfs4_opendata has one RPC task, so one
+    // worker at a time writes, and the opener reads only after the task has ended; of two
+    // openers that take one place at once, see `begin`.
+    Some(unsafe { &mut *place })
+}
+
+/// The OPEN of this nfs4_opendata, if an opener waits for it.
+#[inline(always)]
+pub(crate) fn in_flight(opendata: u64) -> Option<&'static mut InFlight> {
+    let place = place(opendata)?;
+    if place.is_of(opendata) {
+        return Some(place);
+    }
+    let in_flight = OPENS.get_ptr_mut(opendata)?;
+    // SAFETY: as above.
+    Some(unsafe { &mut *in_flight })
+}
+
+/// Notes that the opener waits for it; nothing if there is no room.
+///
+/// Two CPUs may find one place free in the same instant. The address that is written last stays:
+/// the other opener will not find its own any more, and knows that it does not know. The address
+/// and whether the OPEN was sent are one word, so neither takes the other's answer.
+#[inline(always)]
+fn begin(opendata: u64, opener: u32) -> Option<()> {
+    // Zeros that the compiler does not see: it would make them a call of memset.
+    let zero = black_box(0);
+    let place = place(opendata)?;
+    if place.opendata == 0 || place.is_of(opendata) {
+        place.opendata = opendata;
+        place.replied_ns = zero;
+        place.sent = zero;
+        place.delegated = zero;
+        place.opener = u64::from(opener);
+        return Some(());
+    }
+    let in_flight = InFlight {
+        opendata,
+        replied_ns: zero,
+        sent: zero,
+        delegated: zero,
+        opener: u64::from(opener),
+    };
+    OPENS.insert(opendata, in_flight, 0).ok()
+}
+
+/// What became of it, and no more of it; nothing if something took it away.
+#[inline(always)]
+fn end(opendata: u64) -> Option<InFlight> {
+    let place = place(opendata)?;
+    let mut found = *place;
+    if found.is_of(opendata) {
+        place.opendata = 0;
+    } else {
+        // SAFETY: the value is copied before anything else can remove it.
+        found = unsafe { OPENS.get(opendata) }.copied()?;
+        let _ = OPENS.remove(opendata);
+    }
+    if found.opendata & SENT != 0 && found.sent == 0 {
+        found.sent = 1;
+    }
+    Some(found)
+}
+
 /// Gives up the OPEN of a call that ended unseen.
 #[inline(always)]
 pub(crate) fn forget(opendata: u64) {
-    // SAFETY: the value is read at once, and only compared.
-    if unsafe { OPENS.get(opendata) }.is_some_and(|it| it.opener == u64::from(tid())) {
-        let _ = OPENS.remove(opendata);
+    let tid = u64::from(tid());
+    if in_flight(opendata).is_some_and(|it| it.opener == tid) {
+        end(opendata);
     }
 }
 
@@ -83,21 +166,13 @@ fn nfst_task_in(ctx: ProbeContext) -> u32 {
 /// int nfs4_run_open_task(struct nfs4_opendata *data, ...), fs/nfs/nfs4proc.c.
 #[inline(always)]
 fn try_enter(ctx: &ProbeContext) -> Option<()> {
-    let config = armed()?;
-    count(Id::OpenTaskIn, |counters| counters.hits += 1);
+    let mut run = Run::of_opener(Id::OpenTaskIn)?;
+    let config = run.config;
     // The state manager's own opens are in no open path.
-    let thread = inside(FILE_OPEN | ATOMIC_OPEN)?;
+    let thread = inside(&run, FILE_OPEN | ATOMIC_OPEN)?;
     let opendata: u64 = ctx.arg(0)?;
-    // Zeros that the compiler does not see: it would make them a call of memset.
-    let zero = black_box(0);
-    let in_flight = InFlight {
-        replied_ns: zero,
-        sent: zero,
-        delegated: zero,
-        opener: u64::from(tid()),
-    };
-    if OPENS.insert(opendata, in_flight, 0).is_err() {
-        count(Id::OpenTaskIn, |counters| counters.lost += 1);
+    if begin(opendata, run.tid()).is_none() {
+        run.count(|it| it.lost += 1);
         thread.flags |= FLAG_UNJOINED;
         diagnose!(
             ctx,
@@ -105,7 +180,7 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
         );
     }
     if thread.active & OPEN_TASK != 0 {
-        missed(thread, OPEN_TASK);
+        missed(&mut run.counts, thread, OPEN_TASK);
     }
     thread.active |= OPEN_TASK;
     thread.tasks = thread.tasks.saturating_add(1);
@@ -141,11 +216,10 @@ fn nfst_open_done(ctx: ProbeContext) -> u32 {
 /// void nfs4_open_done(struct rpc_task *task, void *calldata), fs/nfs/nfs4proc.c.
 #[inline(always)]
 fn try_done(ctx: &ProbeContext) -> Option<()> {
-    armed()?;
-    count(Id::OpenDone, |counters| counters.hits += 1);
+    let mut run = Run::begin(Id::OpenDone)?;
     let opendata: u64 = ctx.arg(1)?;
     let Some(in_flight) = in_flight(opendata) else {
-        count(Id::OpenDone, |counters| counters.elsewhere += 1);
+        run.count(|it| it.elsewhere += 1);
         return None;
     };
     in_flight.replied_ns = now();
@@ -161,13 +235,11 @@ fn nfst_task_out(ctx: RetProbeContext) -> u32 {
 
 #[inline(always)]
 fn try_leave(ctx: &RetProbeContext) -> Option<()> {
-    armed()?;
-    count(Id::OpenTaskOut, |counters| counters.hits += 1);
-    let thread = inside(OPEN_TASK)?;
+    let mut run = Run::of_opener(Id::OpenTaskOut)?;
+    let thread = inside(&run, OPEN_TASK)?;
     thread.active &= !OPEN_TASK;
     let opendata = thread.task_opendata;
-    // SAFETY: the value is copied before anything else can remove it.
-    let (sent, replied_ns, delegated) = match unsafe { OPENS.get(opendata) } {
+    let (sent, replied_ns, delegated) = match end(opendata) {
         Some(in_flight) => (in_flight.sent, in_flight.replied_ns, in_flight.delegated),
         // Something took it away: nothing is known, which is not the same as not sent.
         None => {
@@ -175,7 +247,6 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
             (0, 0, 0)
         }
     };
-    let _ = OPENS.remove(opendata);
     let payload = OpenTask {
         opendata,
         replied_ns,
@@ -185,14 +256,14 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
         delegated: delegated as u8,
     };
     let start = thread.task_start;
-    emit(
-        ctx,
-        Id::OpenTaskOut,
-        thread,
-        RecordKind::OpenTask,
-        start,
-        payload,
-    );
+    let kind = RecordKind::OpenTask;
+    if flavour::KEEPS && thread.keeps == KEEPS_REVALIDATE {
+        thread.task = keep(thread, kind, start, payload);
+        thread.keeps |= KEEPS_TASK;
+    } else {
+        send_kept(ctx, run.config, &mut run.counts, thread);
+        emit(ctx, &mut run.counts, run.id, thread, kind, start, payload);
+    }
     Some(())
 }
 
@@ -200,11 +271,14 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
 /// a delegation's stateid is what it takes; a cached open takes none.
 #[kprobe]
 fn nfst_stateid(_ctx: ProbeContext) -> u32 {
-    if armed().is_some() {
-        count(Id::StateidUpdate, |counters| counters.hits += 1);
-        if let Some(thread) = inside(FILE_OPEN | ATOMIC_OPEN) {
-            thread.stateid_updates = thread.stateid_updates.saturating_add(1);
-        }
-    }
+    try_update();
     0
+}
+
+#[inline(always)]
+fn try_update() -> Option<()> {
+    let run = Run::of_opener(Id::StateidUpdate)?;
+    let thread = inside(&run, FILE_OPEN | ATOMIC_OPEN)?;
+    thread.stateid_updates = thread.stateid_updates.saturating_add(1);
+    Some(())
 }

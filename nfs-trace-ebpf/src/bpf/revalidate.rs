@@ -3,7 +3,7 @@
 //! It runs for every component of every path, so the first test throws away what is
 //! no open of a file: LOOKUP_OPEN is set for the last component only.
 
-use core::hint::black_box;
+use core::{hint::black_box, mem::MaybeUninit};
 
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
@@ -13,16 +13,18 @@ use nfs_trace_ebpf::{
     abi::{
         DENTRY_NEGATIVE, DENTRY_POSITIVE, DENTRY_UNHASHED, DENTRY_UNKNOWN, RecordKind, Revalidate,
     },
-    config::{ABSENT, Config},
+    config::Config,
     probes::Id,
+    state::{KEEPS_REVALIDATE, REVALIDATE, Thread},
 };
 
 use super::{
-    emit::{emit, ensure_comm, now},
+    emit::{emit, ensure_comm, keep, now},
+    flavour,
     kread::{dev_of_dentry, read},
-    maps::{armed, count},
-    names::ensure_named,
-    thread::{REVALIDATE, current_or_new, enter, inside, leave, wanted, wanted_dev},
+    maps::Run,
+    names::{Node, ensure_named},
+    thread::{current_or_new, enter, inside, leave},
 };
 
 /// File type bits of i_mode and the value for a regular file (include/uapi/linux/stat.h).
@@ -39,8 +41,8 @@ fn nfst_reval_in(ctx: ProbeContext) -> u32 {
 
 #[inline(always)]
 fn try_enter(ctx: &ProbeContext) -> Option<()> {
-    let config = armed()?;
-    count(Id::RevalidateIn, |counters| counters.hits += 1);
+    let mut run = Run::of_opener(Id::RevalidateIn)?;
+    let config = run.config;
     // Every candidate is read before the choice: the compiler would otherwise choose the
     // register's address and read once, and the verifier refuses a computed address. Each by
     // itself: as an array they would be chosen by address on the stack, which 4.4 refuses.
@@ -51,19 +53,26 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
     } else {
         (third, fourth as u32)
     };
-    if flags & config.lookup_open == 0 || !wanted(config) {
+    if flags & config.lookup_open == 0 || !run.wanted() {
         return None;
     }
-    let dentry_kind = dentry_kind(config, dentry)?;
+    let mut room = MaybeUninit::<Node>::uninit();
+    flavour::ready(&mut room);
+    let node = Node::read_into(&mut room, config, dentry);
+    // Taken at once: 4.4 reads the stack through no other register than its own.
+    let inode = node.map(|node| (black_box(node.hashed), black_box(node.inode)));
+    let link = node.map_or((0, 0), |node| (node.link.parent, node.link.identity()));
+    let link = (black_box(link.0), black_box(link.1));
+    let dentry_kind = dentry_kind(config, inode)?;
     let dev = dev_of_dentry(config, dentry);
-    if !wanted_dev(config, dev) {
+    if !run.wanted_dev(dev) {
         return None;
     }
-    let Some(thread) = current_or_new() else {
-        count(Id::RevalidateIn, |counters| counters.lost += 1);
+    let Some(thread) = current_or_new(&run) else {
+        run.count(|it| it.lost += 1);
         return None;
     };
-    enter(Id::RevalidateIn, thread, REVALIDATE);
+    enter(ctx, &mut run, thread, REVALIDATE, false);
     thread.revalidate_dentry = dentry;
     thread.lookup_flags = flags;
     thread.dentry_kind = dentry_kind;
@@ -72,23 +81,22 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
     thread.verifier_sets = 0;
     thread.lookups = 0;
     thread.inode_checks = 0;
-    thread.revalidate_start = now();
-    ensure_named(ctx, config, thread, dentry)
+    let start = now();
+    thread.revalidate_start = start;
+    ensure_named(ctx, &mut run, thread, dentry, link, start)
 }
 
 /// One of `DENTRY_*`; nothing if the dentry is a directory or anything else whose
-/// open does not reach nfs4_file_open.
+/// open does not reach nfs4_file_open. `inode`: d_hash.pprev and d_inode.
 #[inline(always)]
-fn dentry_kind(config: &Config, dentry: u64) -> Option<u8> {
-    let Some(inode) = read::<u64>(dentry, config.offsets.dentry_inode) else {
+fn dentry_kind(config: &Config, inode: Option<(u64, u64)>) -> Option<u8> {
+    let Some((hashed, inode)) = inode else {
         return Some(DENTRY_UNKNOWN);
     };
     if inode == 0 {
         // RCU walk also meets dentries that another task is freeing: no longer hashed
-        // (d_unhashed()), and their inode is gone. The list's link lies before d_parent.
-        let link = config.offsets.dentry_link;
-        let unhashed = link != ABSENT && read::<u64>(dentry, link.wrapping_sub(8)) == Some(0);
-        return Some(if unhashed {
+        // (d_unhashed()), and their inode is gone.
+        return Some(if hashed == 0 {
             DENTRY_UNHASHED
         } else {
             DENTRY_NEGATIVE
@@ -109,14 +117,13 @@ fn nfst_reval_out(ctx: RetProbeContext) -> u32 {
 
 #[inline(always)]
 fn try_leave(ctx: &RetProbeContext) -> Option<()> {
-    armed()?;
-    count(Id::RevalidateOut, |counters| counters.hits += 1);
-    let thread = inside(REVALIDATE)?;
-    leave(Id::RevalidateOut, thread, REVALIDATE);
+    let mut run = Run::of_opener(Id::RevalidateOut)?;
+    let thread = inside(&run, REVALIDATE)?;
+    leave(&mut run, thread, REVALIDATE);
     let ret: i32 = ctx.ret();
     let dentry = thread.revalidate_dentry;
     if ret != -ECHILD {
-        ensure_comm(ctx, Id::RevalidateOut, thread);
+        ensure_comm(ctx, &mut run.counts, run.id, thread);
     }
     let payload = Revalidate {
         dentry,
@@ -131,46 +138,39 @@ fn try_leave(ctx: &RetProbeContext) -> Option<()> {
         reserved2: 0,
     };
     let start = thread.revalidate_start;
-    emit(
-        ctx,
-        Id::RevalidateOut,
-        thread,
-        RecordKind::Revalidate,
-        start,
-        payload,
-    );
+    let kind = RecordKind::Revalidate;
+    // A file whose name is valid is opened next, unless the VFS itself refuses.
+    if flavour::KEEPS && ret == 1 && thread.owner != 0 && thread.dentry_kind == DENTRY_POSITIVE {
+        thread.revalidate = keep(thread, kind, start, payload);
+        thread.keeps = KEEPS_REVALIDATE;
+        thread.generation = run.config.generation;
+    } else {
+        emit(ctx, &mut run.counts, run.id, thread, kind, start, payload);
+    }
     Some(())
 }
 
 #[kprobe]
 fn nfst_verf_check(_ctx: ProbeContext) -> u32 {
-    if armed().is_some() {
-        count(Id::VerifierCheck, |counters| counters.hits += 1);
-        if let Some(thread) = inside(REVALIDATE) {
-            thread.verifier_checks = 1;
-        }
-    }
+    note(Id::VerifierCheck, |thread| thread.verifier_checks = 1);
     0
 }
 
 #[kprobe]
 fn nfst_verf_set(_ctx: ProbeContext) -> u32 {
-    if armed().is_some() {
-        count(Id::VerifierSet, |counters| counters.hits += 1);
-        if let Some(thread) = inside(REVALIDATE) {
-            thread.verifier_sets = 1;
-        }
-    }
+    note(Id::VerifierSet, |thread| thread.verifier_sets = 1);
     0
 }
 
 #[kprobe]
 fn nfst_verf_inode(_ctx: ProbeContext) -> u32 {
-    if armed().is_some() {
-        count(Id::InodeCheck, |counters| counters.hits += 1);
-        if let Some(thread) = inside(REVALIDATE) {
-            thread.inode_checks = 1;
-        }
-    }
+    note(Id::InodeCheck, |thread| thread.inode_checks = 1);
     0
+}
+
+/// Something was called, which counts if it was while a name is checked for an open.
+#[inline(always)]
+fn note(id: Id, note: impl FnOnce(&mut Thread)) -> Option<()> {
+    let run = Run::of_opener(id)?;
+    inside(&run, REVALIDATE).map(note)
 }

@@ -2,72 +2,44 @@
 //!
 //! The value stays in the map between opens: finding it again is cheaper than
 //! inserting and deleting it, and it remembers what was already sent (comm, names).
+//!
+//! Nearly every thread has a slot of its own, by the low bits of its tid: the kernel makes
+//! that look-up a few instructions. A slot belongs to one thread until that ends; another one
+//! with the same low bits has its state in a map by tid, which costs it a hundred instructions a
+//! call.
 
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use core::hint::black_box;
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::BPF_NOEXIST,
+    helpers::bpf_get_current_pid_tgid,
+    macros::map,
+    maps::{Array, HashMap},
+};
 use nfs_trace_ebpf::{
     abi::{FLAG_FIRST, FLAG_MISSED_INSIDE, FLAG_MISSED_RETURN},
-    config::{Config, FILTER_DEV, FILTER_TGID, FILTER_TID},
     probes::Id,
+    state::{ATOMIC_OPEN, FILE_OPEN, LOOKUP, OPEN_TASK, REVALIDATE, Thread},
 };
 
 use super::{
+    emit::send_kept,
     flavour,
-    maps::{DEVS, TGIDS, TIDS, count},
+    maps::{Counts, Run},
     opentask::forget,
 };
 
-/// [`Thread::active`]: inside nfs4_lookup_revalidate for an open.
-pub(crate) const REVALIDATE: u8 = 1 << 0;
-/// [`Thread::active`]: inside nfs4_file_open.
-pub(crate) const FILE_OPEN: u8 = 1 << 1;
-/// [`Thread::active`]: inside nfs_atomic_open.
-pub(crate) const ATOMIC_OPEN: u8 = 1 << 2;
-/// [`Thread::active`]: inside nfs4_run_open_task.
-pub(crate) const OPEN_TASK: u8 = 1 << 3;
-/// [`Thread::active`]: inside the LOOKUP call.
-pub(crate) const LOOKUP: u8 = 1 << 4;
+/// Slots for threads; a power of two.
+const SLOTS_LEN: u32 = 1 << 14;
 
-/// A thread's state. Zero is a good start for every field.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct Thread {
-    pub(crate) revalidate_start: u64,
-    pub(crate) revalidate_dentry: u64,
-    pub(crate) open_start: u64,
-    pub(crate) open_dentry: u64,
-    /// The file being opened.
-    pub(crate) open_file: u64,
-    pub(crate) open_fileid: u64,
-    pub(crate) task_start: u64,
-    pub(crate) task_opendata: u64,
-    pub(crate) lookup_start: u64,
-    /// Dentry whose name was last seen to.
-    pub(crate) named: u64,
-    /// The hash of its chain of parents.
-    pub(crate) chain: u64,
-    /// Where on that chain names are being sent.
-    pub(crate) node: u64,
-    pub(crate) comm: [u64; 2],
-    pub(crate) lookup_flags: u32,
-    pub(crate) open_flags: u32,
-    pub(crate) stack_id: i32,
-    pub(crate) dev: u32,
-    pub(crate) seq: u16,
-    /// Calls entered and not yet returned from.
-    pub(crate) active: u8,
-    /// `FLAG_*` for the next record.
-    pub(crate) flags: u8,
-    pub(crate) verifier_checks: u8,
-    pub(crate) verifier_sets: u8,
-    pub(crate) lookups: u8,
-    pub(crate) dentry_kind: u8,
-    pub(crate) tasks: u8,
-    pub(crate) stateid_updates: u8,
-    pub(crate) claim: u8,
-    pub(crate) inode_checks: u8,
-    /// `SIGN_*` since the last OPEN task began.
-    pub(crate) signs: u8,
-}
+/// What each thread is in the middle of, by the low bits of its tid.
+#[map]
+static SLOTS: Array<Thread> = Array::with_max_entries(SLOTS_LEN, 0);
+
+/// Which slots are taken: of two threads that want one, the map lets one have it.
+#[map]
+static TAKEN: HashMap<u32, u32> = HashMap::with_max_entries(SLOTS_LEN, 0);
 
 /// The tid of the thread that runs this program.
 #[inline(always)]
@@ -75,71 +47,110 @@ pub(crate) fn tid() -> u32 {
     bpf_get_current_pid_tgid() as u32
 }
 
-/// Whether this thread's opens are asked for.
 #[inline(always)]
-pub(crate) fn wanted(config: &Config) -> bool {
-    if config.filters & (FILTER_TID | FILTER_TGID) == 0 {
-        return true;
-    }
-    let pid_tgid = bpf_get_current_pid_tgid();
-    if config.filters & FILTER_TID != 0 && TIDS.get_ptr(pid_tgid as u32).is_none() {
-        return false;
-    }
-    config.filters & FILTER_TGID == 0 || TGIDS.get_ptr((pid_tgid >> 32) as u32).is_some()
+fn slot(tid: u32) -> Option<&'static mut Thread> {
+    let slot = SLOTS.get_ptr_mut(tid & (SLOTS_LEN - 1))?;
+    // SAFETY: but for `owner` and `crowded`, which are read and written each at once, only its
+    // owner reaches what lies in it, and that is in one program.
+    Some(unsafe { &mut *slot })
 }
 
-/// Whether this super block's opens are asked for.
+/// A thread's state, if it has one. Only for the thread that runs the program.
 #[inline(always)]
-pub(crate) fn wanted_dev(config: &Config, dev: u32) -> bool {
-    config.filters & FILTER_DEV == 0 || DEVS.get_ptr(dev).is_some()
-}
-
-/// The current thread's state, if it has one.
-#[inline(always)]
-pub(crate) fn current() -> Option<&'static mut Thread> {
-    let thread = flavour::thread(tid())?;
+pub(crate) fn thread_of(tid: u32) -> Option<&'static mut Thread> {
+    let slot = slot(tid)?;
+    if slot.owner == tid {
+        return Some(slot);
+    }
+    if slot.crowded == 0 {
+        return None;
+    }
     // SAFETY: only the thread itself reaches its value, and it is in one program.
-    Some(unsafe { &mut *thread })
+    flavour::thread(tid).map(|thread| unsafe { &mut *thread })
+}
+
+/// Begins a thread's state; nothing if there is no room.
+#[inline(always)]
+fn begin_thread(tid: u32) -> Option<()> {
+    let slot = slot(tid)?;
+    let index = tid & (SLOTS_LEN - 1);
+    if slot.owner == 0 && TAKEN.insert(index, tid, u64::from(BPF_NOEXIST)).is_ok() {
+        // What the thread before has left there.
+        slot.flags = 0;
+        slot.seq = 0;
+        slot.active = 0;
+        slot.keeps = 0;
+        // Zeros that the compiler does not see: it would make them a call of memset.
+        let zero = black_box(0);
+        slot.named = zero;
+        slot.comm = [zero, zero];
+        slot.owner = tid;
+        return Some(());
+    }
+    slot.crowded = 1;
+    flavour::begin_thread(tid)
+}
+
+/// The thread ends, and leaves its room to others.
+#[inline(always)]
+pub(crate) fn end_thread(tid: u32) {
+    let Some(slot) = slot(tid) else {
+        return;
+    };
+    if slot.owner == tid {
+        slot.owner = 0;
+        let _ = TAKEN.remove(tid & (SLOTS_LEN - 1));
+    } else if slot.crowded != 0 {
+        flavour::end_thread(tid);
+    }
 }
 
 /// Notes that the thread enters a call that nothing of ours encloses. A call that is
-/// still open ended unseen.
+/// still open ended unseen. What is kept is sent, unless it `goes_on`.
 #[inline(always)]
-pub(crate) fn enter(id: Id, thread: &mut Thread, call: u8) {
+pub(crate) fn enter(
+    ctx: &impl EbpfContext,
+    run: &mut Run,
+    thread: &mut Thread,
+    call: u8,
+    goes_on: bool,
+) {
+    if thread.keeps != 0 && (!goes_on || thread.active != 0) {
+        send_kept(ctx, run.config, &mut run.counts, thread);
+    }
     if thread.active != 0 {
         thread.flags |= FLAG_MISSED_RETURN;
-        missed(thread, thread.active);
+        missed(&mut run.counts, thread, thread.active);
     }
     thread.active = call;
-    count(id, |counters| counters.paired += 1);
+    run.count(|it| it.paired += 1);
 }
 
 /// Notes that the thread leaves `call`. A call inside that is still open ended unseen.
 #[inline(always)]
-pub(crate) fn leave(id: Id, thread: &mut Thread, call: u8) {
-    count(id, |counters| counters.paired += 1);
+pub(crate) fn leave(run: &mut Run, thread: &mut Thread, call: u8) {
+    run.count(|it| it.paired += 1);
     if thread.active != call {
         thread.flags |= FLAG_MISSED_INSIDE;
-        missed(thread, thread.active & !call);
+        missed(&mut run.counts, thread, thread.active & !call);
     }
     thread.active = 0;
 }
 
 /// Counts these calls as ended unseen: their kretprobes found no free instance.
 #[inline(always)]
-pub(crate) fn missed(thread: &Thread, calls: u8) {
-    const ENTRIES: [(u8, Id); 5] = [
-        (REVALIDATE, Id::RevalidateIn),
-        (FILE_OPEN, Id::FileOpenIn),
-        (ATOMIC_OPEN, Id::AtomicOpenIn),
-        (OPEN_TASK, Id::OpenTaskIn),
-        (LOOKUP, Id::LookupIn),
-    ];
-    for (call, id) in ENTRIES {
+pub(crate) fn missed(counts: &mut Counts, thread: &Thread, calls: u8) {
+    // No table of them: it would be a global.
+    let mut count = |call, id| {
         if calls & call != 0 {
-            count(id, |counters| counters.unpaired += 1);
+            counts.of(id, |it| it.unpaired += 1);
         }
-    }
+    };
+    count(REVALIDATE, Id::RevalidateIn);
+    count(FILE_OPEN, Id::FileOpenIn);
+    count(ATOMIC_OPEN, Id::AtomicOpenIn);
+    count(OPEN_TASK, Id::OpenTaskIn);
+    count(LOOKUP, Id::LookupIn);
     if calls & OPEN_TASK != 0 {
         forget(thread.task_opendata);
     }
@@ -147,18 +158,18 @@ pub(crate) fn missed(thread: &Thread, calls: u8) {
 
 /// The current thread's state while it is inside one of `calls`.
 #[inline(always)]
-pub(crate) fn inside(calls: u8) -> Option<&'static mut Thread> {
-    current().filter(|thread| thread.active & calls != 0)
+pub(crate) fn inside(run: &Run, calls: u8) -> Option<&'static mut Thread> {
+    thread_of(run.tid()).filter(|thread| thread.active & calls != 0)
 }
 
 /// The current thread's state, made if need be; nothing if the map refuses.
 #[inline(always)]
-pub(crate) fn current_or_new() -> Option<&'static mut Thread> {
-    if let Some(thread) = current() {
+pub(crate) fn current_or_new(run: &Run) -> Option<&'static mut Thread> {
+    if let Some(thread) = thread_of(run.tid()) {
         return Some(thread);
     }
-    flavour::begin_thread(tid())?;
-    let thread = current()?;
+    begin_thread(run.tid())?;
+    let thread = thread_of(run.tid())?;
     thread.flags = FLAG_FIRST;
     Some(thread)
 }

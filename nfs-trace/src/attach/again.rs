@@ -40,6 +40,7 @@ impl Attached {
         self.config = Config {
             filters: self.config.filters & !FILTER_DEV,
             generation: self.config.generation.wrapping_add(1),
+            only_tgid: self.config.only_tgid,
             ..config(facts, layout, &self.options)
         };
         Ok(())

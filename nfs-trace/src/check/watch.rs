@@ -136,7 +136,12 @@ impl Watch {
     pub fn end(mut self) -> anyhow::Result<End> {
         self.attached.disarm()?;
         let mut paths = Vec::new();
-        self.take(Reader::drain_rest, |_| {}, &mut |path| paths.push(path))?;
+        let kept = self.attached.kept()?;
+        self.take(
+            |reader, take| reader.drain_rest(&kept, take),
+            |_| {},
+            &mut |path| paths.push(path),
+        )?;
         let counts = self.attached.counts(&self.reader.arrived())?;
         let lost = counts.lost(self.undecodable);
         self.tracer

@@ -1,7 +1,7 @@
 //! What nfs-trace has left in the kernel, as the kernel itself tells it: attached probes from
 //! kprobes' own list, loaded programs from bpftool, and the lines of kprobe_events.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -63,7 +63,27 @@ pub(super) fn attached() -> Result<(Vec<String>, Vec<String>)> {
     Ok((probes, programs))
 }
 
+/// How often each program of nfs-trace has run, by its name; as far as the kernel counts it.
+pub(super) fn runs() -> Result<BTreeMap<String, u64>> {
+    let programs = programs()?;
+    let run = |program: &Value| {
+        let name = program["name"].as_str()?.to_owned();
+        Some((name, program["run_cnt"].as_u64().unwrap_or(0)))
+    };
+    Ok(programs.iter().filter_map(run).collect())
+}
+
 fn listed() -> Result<Vec<String>> {
+    // Before 4.15 programs have no names; but nobody else in the guest has any.
+    let name = |program: &Value| match program["name"].as_str() {
+        Some(name) => name.starts_with("nfst_").then(|| name.to_owned()),
+        None => (program["type"] == "kprobe").then(|| format!("program {}", program["id"])),
+    };
+    Ok(programs()?.iter().filter_map(name).collect())
+}
+
+/// All programs, as bpftool shows them.
+fn programs() -> Result<Vec<Value>> {
     let output = Command::new("bpftool")
         .args(["-j", "prog", "show"])
         .output()
@@ -76,12 +96,7 @@ fn listed() -> Result<Vec<String>> {
     );
     let list: Value = serde_json::from_slice(&output.stdout).context("read bpftool's list")?;
     let programs = list.as_array().context("read bpftool's list as an array")?;
-    // Before 4.15 programs have no names; but nobody else in the guest has any.
-    let name = |program: &Value| match program["name"].as_str() {
-        Some(name) => name.starts_with("nfst_").then(|| name.to_owned()),
-        None => (program["type"] == "kprobe").then(|| format!("program {}", program["id"])),
-    };
-    Ok(programs.iter().filter_map(name).collect())
+    Ok(programs.clone())
 }
 
 /// Where the kernel does not list programs (before 4.13): those that some process holds.

@@ -17,6 +17,7 @@ pub(crate) mod refusal;
 mod reload;
 mod selection;
 mod signals;
+mod sums;
 mod terminal;
 pub(crate) mod tool;
 mod top;
@@ -101,6 +102,7 @@ fn one(name: &str, ground: &Ground, version: NfsVersion) -> Result<Held> {
         "layout" => layout::layout(ground),
         "without-probe" => signals::withheld(ground),
         "overload" => pressure::overload(ground),
+        "stopped" => sums::stopped(ground),
         "many-tasks" => pressure::many_tasks(ground),
         "not-allowed" => not_allowed::by_delegation(ground),
         "module-gone" => modules::gone(ground),
