@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn an_entry_is_taken_record_by_record_and_nothing_of_it_is_left() {
         let (one, two, odd) = (record(1), record(2), b"odd".to_vec());
-        assert_eq!(taken(&one), [one.clone()]);
+        assert_eq!(taken(&one), std::slice::from_ref(&one));
         assert_eq!(taken(&[&*one, &*two].concat()), [one.clone(), two]);
         assert_eq!(taken(&[&*one, &*odd].concat()), [one.clone(), odd.clone()]);
         assert_eq!(taken(&odd), [odd]);
