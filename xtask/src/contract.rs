@@ -1,6 +1,7 @@
 //! What the lab's host and guest must agree on: job, messages, scenarios, cures, checks, cases, the
 //! unit, and how the two oracles (mountstats and nfs-trace's JSON) are read.
 
+pub mod benched;
 pub mod check;
 pub mod cure;
 pub mod mountstats;
