@@ -58,6 +58,7 @@ fn serve() -> Result<()> {
     match job.mode {
         Mode::Shell => boot::shell(&job),
         Mode::Bench => bench::all(&job),
+        Mode::Growth => bench::growth::all(&job),
         Mode::Check => checks::all(&job),
         Mode::Verdicts => verdicts::all(&job),
         Mode::Run | Mode::Probe => run::all(&job),

@@ -4,6 +4,7 @@
 pub mod benched;
 pub mod check;
 pub mod cure;
+pub mod grown;
 pub mod mountstats;
 pub mod protocol;
 pub mod scenario;

@@ -84,6 +84,8 @@ pub enum Mode {
     Verdicts,
     /// Count the instructions of opens.
     Bench,
+    /// The same, of more and more of something.
+    Growth,
     /// Give a prompt.
     Shell,
 }

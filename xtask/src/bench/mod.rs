@@ -1,118 +1,143 @@
 //! `cargo xtask bench`: what watching opens costs, in instructions, which no load of the machine
 //! changes. Guests are emulated with one processor whose clock counts instructions.
 
-use std::time::{Duration, Instant};
+mod figures;
+mod growth;
+mod guest;
+mod table;
+mod targets;
 
-use anyhow::{Result, bail, ensure};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use lab_contract::{
-    benched::{Benched, WAYS},
-    protocol::{Job, Message, Mode, NfsVersion},
-};
-use serde_json::json;
-
-use crate::{
-    cache,
-    lab::{
-        client::Client,
-        guest::{self, Guest, Spec},
-        qemu::{self, Accelerator, Serial},
-        session::Session,
-    },
-    workspace,
+    benched::{RECORD, TRACE, UNTRACED, WAYS, way},
+    protocol::Mode,
 };
 
-const SILENT_AT_MOST: Duration = Duration::from_secs(300);
+use serde::Serialize;
+
+use self::{
+    figures::{Figures, Kind},
+    growth::Growth,
+};
+use crate::{cache, lab::client::Client, workspace};
 
 /// The kinds of open, and the client that answers so: no lease is given, one file is held.
 const KINDS: &[(&str, Client)] = &[("cached", Client::WithoutSeries), ("wire", Client::Stock)];
 
 /// Count the instructions that each way of watching opens adds
+///
+/// Guests are emulated, and their clock counts instructions: a figure is the same on any machine,
+/// whatever else runs there.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The kernel, as `lab run` takes it
     #[arg(long, default_value = "debian:6.1")]
     kernel: String,
+    /// Take this static nfs-trace instead of building one
+    #[arg(long, value_name = "FILE")]
+    tracer: Option<PathBuf>,
+    /// Cached opens alone, and only what is ours: under three minutes
+    #[arg(long)]
+    quick: bool,
+    /// Cached opens alone, of more and more names, tasks, mounts, longer paths and names: how the cost
+    /// grows
+    #[arg(long, conflicts_with_all = ["quick", "kind", "way", "against"])]
+    growth: bool,
     /// Kinds of open: cached, wire [default: both]
     #[arg(long, value_delimiter = ',', value_parser = ["cached", "wire"])]
     kind: Vec<String>,
+    /// Ways of watching them [default: all]; untraced is always one
+    #[arg(long, value_delimiter = ',')]
+    way: Vec<String>,
+    /// Where the figures go [default: target/bench.json, or growth.json]
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Compare with the figures of another run
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut kinds = serde_json::Map::new();
-    for (kind, client) in KINDS {
-        if !options.kind.is_empty() && !options.kind.iter().any(|asked| asked == kind) {
-            continue;
-        }
-        let rows = guest(&options.kernel, *client)?;
-        table(kind, &rows);
-        kinds.insert((*kind).into(), json!(rows));
+    if options.growth {
+        return grow(options);
     }
-    let path = workspace::root().join("target/bench.json");
-    let figures = json!({ "kernel": options.kernel, "kinds": kinds });
-    cache::write(&path, serde_json::to_vec_pretty(&figures)?)?;
-    println!("figures of every round: {}", path.display());
+    let names = ways(options)?;
+    let before: Option<Figures> = match &options.against {
+        Some(path) => Some(
+            serde_json::from_str(&cache::read(path)?)
+                .with_context(|| format!("read the figures in {}", path.display()))?,
+        ),
+        None => None,
+    };
+    let mut figures = Figures::default();
+    for (kind, client) in KINDS {
+        let asked = if options.kind.is_empty() {
+            !options.quick || *kind == "cached"
+        } else {
+            options.kind.iter().any(|asked| asked == kind)
+        };
+        if asked {
+            let (release, rows) = guest::run(
+                &options.kernel,
+                *client,
+                options.tracer.clone(),
+                Mode::Bench,
+                &names,
+            )?;
+            figures.kernel = release;
+            let kind = Kind::new(kind, rows);
+            print!("{}", table::table(&kind));
+            figures.kinds.push(kind);
+        }
+    }
+    print!("{}", targets::text(&figures));
+    if let Some(before) = &before {
+        print!("{}", table::compared(before, &figures));
+    }
+    keep(options, "bench.json", &figures)
+}
+
+/// Measures how the cost grows.
+fn grow(options: &Options) -> Result<()> {
+    let names = [UNTRACED, RECORD, TRACE].map(str::to_owned);
+    let (tracer, client) = (options.tracer.clone(), Client::WithoutSeries);
+    let (kernel, rows) = guest::run(&options.kernel, client, tracer, Mode::Growth, &names)?;
+    let growth = Growth::new(&kernel, &rows);
+    print!("{}", growth.table());
+    keep(options, "growth.json", &growth)
+}
+
+fn keep(options: &Options, name: &str, figures: &impl Serialize) -> Result<()> {
+    let path = match &options.json {
+        Some(path) => path.clone(),
+        None => workspace::root().join("target").join(name),
+    };
+    cache::write(&path, serde_json::to_vec_pretty(figures)?)?;
+    println!("figures: {}", path.display());
     Ok(())
 }
 
-/// Runs one guest to its end.
-fn guest(kernel: &str, client: Client) -> Result<Vec<Benched>> {
-    let job = Job {
-        mode: Mode::Bench,
-        versions: vec![NfsVersion::V40],
-        scenarios: WAYS.iter().map(|way| way.name.to_owned()).collect(),
-        tracer: true,
-        capture: false,
-        transport: None,
-        layout: None,
-    };
-    let Guest {
-        kernel,
-        initrd,
-        console,
-        ..
-    } = guest::prepare(&Spec::new(kernel, client), &job)?;
-    let started = Instant::now();
-    let serial = Serial::Protocol(&console);
-    let qemu = qemu::start(Accelerator::Counting, &kernel.vmlinuz, &initrd, &serial)?;
-    let mut session = Session::new(qemu, &console)?;
-    let mut rows: Vec<Benched> = Vec::new();
-    while let Some(message) = session.next(SILENT_AT_MOST)? {
-        match message {
-            Message::Benched(row) => rows.push(row),
-            Message::Log { text } => eprintln!("bench: {text}"),
-            Message::Failed { error } => bail!("guest failed: {error}"),
-            Message::Done => {
-                let names: Vec<&str> = rows.iter().map(|row| &*row.way).collect();
-                ensure!(names == job.scenarios, "guest measured {names:?} only");
-                let seconds = started.elapsed().as_secs_f64();
-                eprintln!("bench: Linux {} took {seconds:.0} s", kernel.release);
-                return Ok(rows);
-            }
-            _ => {}
-        }
-    }
-    bail!("guest ended before it was done")
-}
-
-fn table(kind: &str, rows: &[Benched]) {
-    println!("{kind} opens, instructions each");
-    println!(
-        "  {:<40} {:>9} {:>9} {:>7} {:>9} {:>8} {:>7} {:>5}",
-        "", "an open", "added", "spread", "hits/open", "a hit", "events", "lost"
-    );
-    let base = rows.first().map_or(0, Benched::per_open);
-    for (row, way) in rows.iter().zip(WAYS) {
-        println!(
-            "  {:<40} {:>9} {:>9} {:>6.1}% {:>9.1} {:>8} {:>7} {:>5}",
-            way.what,
-            row.per_open(),
-            row.per_open() as i64 - base as i64,
-            row.spread(),
-            row.hits as f64 / row.opens.max(1) as f64,
-            row.hit_instructions.checked_div(row.hits).unwrap_or(0),
-            row.events,
-            row.lost,
+/// The ways that were asked for, in the order of the table.
+fn ways(options: &Options) -> Result<Vec<String>> {
+    for name in &options.way {
+        let names: Vec<&str> = WAYS.iter().map(|way| way.name).collect();
+        ensure!(
+            way(name).is_some(),
+            "no way `{name}`: use {}",
+            names.join(", ")
         );
     }
+    let asked = |name: &str| options.way.iter().any(|asked| asked == name);
+    let chosen = WAYS.iter().filter(|way| {
+        way.name == UNTRACED
+            || if options.way.is_empty() {
+                !options.quick || way.quick
+            } else {
+                asked(way.name)
+            }
+    });
+    Ok(chosen.map(|way| way.name.to_owned()).collect())
 }

@@ -1,7 +1,6 @@
 //! The VM lab: real kernels, real NFS clients and servers, in guests of our own.
 
 mod accel;
-mod bpftool;
 pub(crate) mod checks;
 pub(crate) mod client;
 mod console;
@@ -13,6 +12,7 @@ mod elf;
 mod expect;
 pub(crate) mod fetch;
 pub(crate) mod guest;
+mod guest_tool;
 mod image;
 pub(crate) mod judge;
 mod kernel;

@@ -1,0 +1,89 @@
+//! One guest under instruction counting, from start to end.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+use lab_contract::{
+    benched::Benched,
+    grown::shapes,
+    protocol::{Job, Message, Mode, NfsVersion},
+};
+
+use crate::lab::{
+    client::Client,
+    guest::{self, Guest, Spec},
+    qemu::{self, Accelerator, Serial},
+    session::Session,
+};
+
+/// bpftrace compiles for a minute on a busy machine.
+const SILENT_AT_MOST: Duration = Duration::from_secs(600);
+
+/// The kernel's release, and a row for each of `names`.
+pub(super) fn run(
+    kernel: &str,
+    client: Client,
+    tracer: Option<PathBuf>,
+    mode: Mode,
+    names: &[String],
+) -> Result<(String, Vec<Benched>)> {
+    let job = Job {
+        mode,
+        versions: vec![NfsVersion::V40],
+        scenarios: names.to_vec(),
+        tracer: true,
+        capture: false,
+        transport: None,
+        layout: None,
+    };
+    let shapes: Vec<String> = match mode {
+        Mode::Growth => shapes().map(|shape| shape.name()).collect(),
+        _ => vec![String::new()],
+    };
+    let owed: Vec<(&str, &str)> = names
+        .iter()
+        .flat_map(|name| shapes.iter().map(|shape| (&**name, &**shape)))
+        .collect();
+    let spec = Spec {
+        tracer,
+        ..Spec::new(kernel, client)
+    };
+    let Guest {
+        kernel,
+        initrd,
+        console,
+        ..
+    } = guest::prepare(&spec, &job)?;
+    let started = Instant::now();
+    let serial = Serial::Protocol(&console);
+    let qemu = qemu::start(Accelerator::Counting, &kernel.vmlinuz, &initrd, &serial)?;
+    let mut session = Session::new(qemu, &console)?;
+    let mut rows: Vec<Benched> = Vec::new();
+    while let Some(message) = session.next(SILENT_AT_MOST)? {
+        match message {
+            Message::Benched(row) => {
+                eprintln!(
+                    "bench: {:>4.0} s  {} {}: {} instructions an open",
+                    started.elapsed().as_secs_f64(),
+                    row.way,
+                    row.shape,
+                    row.per_open()
+                );
+                rows.push(row);
+            }
+            Message::Log { text } => eprintln!("bench: {text}"),
+            Message::Failed { error } => bail!("guest failed: {error}"),
+            Message::Done => {
+                let measured: Vec<(&str, &str)> =
+                    rows.iter().map(|row| (&*row.way, &*row.shape)).collect();
+                ensure!(measured == owed, "guest measured {measured:?} only");
+                return Ok((kernel.release, rows));
+            }
+            _ => {}
+        }
+    }
+    bail!("guest ended before it was done")
+}
