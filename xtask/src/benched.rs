@@ -114,6 +114,9 @@ pub fn way(name: &str) -> Option<&'static Way> {
 pub struct Benched {
     /// Which way.
     pub way: String,
+    /// Why it could not be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// What was opened, where that grows.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub shape: String,

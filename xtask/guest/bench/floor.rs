@@ -1,7 +1,7 @@
 //! The floor: empty programs in all the places where nfs-trace has some. Whatever is on these
 //! functions costs as much.
 
-use std::{fs, process::Child};
+use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{Ebpf, programs::KProbe};
@@ -39,15 +39,12 @@ fn place(line: &str) -> Option<Place> {
     })
 }
 
-/// Attaches the empty programs where nfs-trace, which is armed, has its own, and ends it in between.
-/// They are there for as long as what is returned.
-pub(super) fn start(mut nfs_trace: Child) -> Result<Ebpf> {
-    let places = places()?;
-    nfs_trace.kill().context("end nfs-trace")?;
-    nfs_trace.wait()?;
+/// Attaches the empty programs where those of nfs-trace were. They are there for as long as what is
+/// returned.
+pub(super) fn start(places: &[Place]) -> Result<Ebpf> {
     ensure!(
         !places.is_empty(),
-        "{LIST} is empty while nfs-trace runs: does it attach in other ways now?"
+        "{LIST} was empty while nfs-trace ran: does it attach in other ways now?"
     );
     let mut ebpf = Ebpf::load(&programs()?).context("load the empty programs")?;
     for name in [ENTRY, RETURN] {
@@ -61,7 +58,7 @@ pub(super) fn start(mut nfs_trace: Child) -> Result<Ebpf> {
             .with_context(|| format!("attach {name} to {symbol}"))?;
     }
     ensure!(
-        sorted(self::places()?) == sorted(places),
+        sorted(self::places()?) == sorted(places.to_vec()),
         "the empty programs are not in the places of those of nfs-trace"
     );
     Ok(ebpf)

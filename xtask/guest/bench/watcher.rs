@@ -29,9 +29,15 @@ const RING_STATS: &str = "/sys/kernel/tracing/per_cpu/cpu0/stats";
 pub(super) enum Watcher {
     Nothing,
     Floor(Ebpf),
-    NfsTrace { child: Child, task: &'static str },
-    Bpftrace(Child),
-    TraceCmd(Child),
+    NfsTrace { tool: Tool, task: &'static str },
+    Bpftrace(Tool),
+    TraceCmd(Tool),
+}
+
+/// A program that is killed when dropped: what fails must not be there for the next.
+pub(super) struct Tool {
+    name: &'static str,
+    child: Child,
 }
 
 /// What is left of it.
@@ -51,13 +57,18 @@ impl Watcher {
     pub(super) fn start(watch: &Watch, replace: impl Fn(&str) -> String) -> Result<Self> {
         Ok(match watch {
             Watch::Nothing => Self::Nothing,
-            Watch::Floor => Self::Floor(floor::start(nfs_trace(&["trace"])?)?),
+            Watch::Floor => {
+                let nfs_trace = nfs_trace(&["trace"])?;
+                let places = floor::places()?;
+                drop(nfs_trace);
+                Self::Floor(floor::start(&places)?)
+            }
             Watch::NfsTrace(arguments) => {
                 let task = arguments.first().copied().unwrap_or("trace");
                 let words: Vec<String> = arguments.iter().map(|word| replace(word)).collect();
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                let child = nfs_trace(&words)?;
-                Self::NfsTrace { child, task }
+                let tool = nfs_trace(&words)?;
+                Self::NfsTrace { tool, task }
             }
             Watch::Bpftrace(script) => Self::Bpftrace(bpftrace(script)?),
             Watch::TraceCmd(events) => Self::TraceCmd(trace_cmd(events)?),
@@ -69,7 +80,7 @@ impl Watcher {
         match self {
             Self::Nothing | Self::TraceCmd(_) => None,
             Self::Floor(_) => Some(process::id()),
-            Self::NfsTrace { child, .. } | Self::Bpftrace(child) => Some(child.id()),
+            Self::NfsTrace { tool, .. } | Self::Bpftrace(tool) => Some(tool.child.id()),
         }
     }
 
@@ -80,17 +91,17 @@ impl Watcher {
                 drop(programs);
                 Ok(Ended::Nothing)
             }
-            Self::NfsTrace { child, task } => {
-                interrupt(child, "nfs-trace")?;
+            Self::NfsTrace { tool, task } => {
+                tool.interrupt()?;
                 Ok(Ended::NfsTrace(task))
             }
-            Self::Bpftrace(child) => {
-                interrupt(child, "bpftrace")?;
+            Self::Bpftrace(tool) => {
+                tool.interrupt()?;
                 Ok(Ended::Bpftrace)
             }
-            Self::TraceCmd(child) => {
+            Self::TraceCmd(tool) => {
                 let (events, lost) = ring_stats()?;
-                interrupt(child, "trace-cmd")?;
+                tool.interrupt()?;
                 Ok(Ended::Counted(events, lost))
             }
         }
@@ -133,22 +144,17 @@ fn lost(line: &str) -> Option<u64> {
 }
 
 /// nfs-trace, armed, writing to a file.
-fn nfs_trace(arguments: &[&str]) -> Result<Child> {
+fn nfs_trace(arguments: &[&str]) -> Result<Tool> {
     let _ = fs::remove_file(READY);
     let recording = arguments.first() == Some(&"record");
     let output = if recording { OUTPUT } else { ROWS };
-    let mut child = tracer::nfs_trace(arguments)
-        .args(["-o", output, "--ready-file", READY])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(File::create(ERRORS).with_context(|| format!("create {ERRORS}"))?)
-        .spawn()
-        .context("start nfs-trace")?;
+    let mut command = tracer::nfs_trace(arguments);
+    command.args(["-o", output, "--ready-file", READY]);
+    let mut tool = Tool::start("nfs-trace", &mut command)?;
     while !Path::new(READY).exists() {
-        alive(&mut child, "nfs-trace")?;
-        thread::sleep(Duration::from_millis(10));
+        tool.alive()?;
     }
-    Ok(child)
+    Ok(tool)
 }
 
 /// Makes rows of a recording.
@@ -163,51 +169,40 @@ fn replay() -> Result<()> {
 }
 
 /// bpftrace with a script, all its probes in place.
-fn bpftrace(script: &str) -> Result<Child> {
+fn bpftrace(script: &str) -> Result<Tool> {
     let script = format!("/lab/{script}");
-    let mut child = Command::new("bpftrace")
-        .args(["-o", OUTPUT, &script])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(File::create(ERRORS).with_context(|| format!("create {ERRORS}"))?)
-        .spawn()
-        .context("start bpftrace")?;
+    let mut command = Command::new("bpftrace");
+    // Its output is buffered, as that of nfs-trace into a file is.
+    let mut tool = Tool::start(
+        "bpftrace",
+        command.args(["-B", "full", "-o", OUTPUT, &script]),
+    )?;
     // It does not say when it is ready.
     let (mut before, mut still) = (Vec::new(), 0);
     while still < STILL {
-        alive(&mut child, "bpftrace")?;
-        thread::sleep(Duration::from_millis(10));
+        tool.alive()?;
         let now = floor::places()?;
-        still = if now.is_empty() || now != before {
-            0
-        } else {
-            still + 1
-        };
+        let same = !now.is_empty() && now == before;
+        still = if same { still + 1 } else { 0 };
         before = now;
     }
-    Ok(child)
+    Ok(tool)
 }
 
-fn trace_cmd(events: &[&str]) -> Result<Child> {
+fn trace_cmd(events: &[&str]) -> Result<Tool> {
     let mut command = Command::new("trace-cmd");
     command.args(["record", "-q", "-o", OUTPUT]);
     events.iter().for_each(|event| {
         command.args(["-e", event]);
     });
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(File::create(ERRORS).with_context(|| format!("create {ERRORS}"))?)
-        .spawn()
-        .context("start trace-cmd")?;
+    let mut tool = Tool::start("trace-cmd", &mut command)?;
     for event in events {
         let path = format!("/sys/kernel/tracing/events/{event}/enable");
         while fs::read_to_string(&path)?.trim() != "1" {
-            alive(&mut child, "trace-cmd")?;
-            thread::sleep(Duration::from_millis(10));
+            tool.alive()?;
         }
     }
-    Ok(child)
+    Ok(tool)
 }
 
 /// Events that came to the kernel's ring buffer of tracefs, and those that found no room.
@@ -223,21 +218,45 @@ fn ring_stats() -> Result<(u64, u64)> {
     Ok((field("entries:") + field("read events:"), lost))
 }
 
-fn alive(child: &mut Child, name: &str) -> Result<()> {
-    if let Some(status) = child.try_wait()? {
-        let said = fs::read_to_string(ERRORS).unwrap_or_default();
-        bail!("{name} ended with {status} before it was in place: {said}");
+impl Tool {
+    fn start(name: &'static str, command: &mut Command) -> Result<Self> {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(ERRORS).with_context(|| format!("create {ERRORS}"))?)
+            .spawn()
+            .with_context(|| format!("start {name}"))?;
+        Ok(Self { name, child })
     }
-    Ok(())
+
+    /// Waits a little; an error if it has ended meanwhile.
+    fn alive(&mut self) -> Result<()> {
+        thread::sleep(Duration::from_millis(10));
+        if let Some(status) = self.child.try_wait()? {
+            let said = fs::read_to_string(ERRORS).unwrap_or_default();
+            let name = self.name;
+            bail!("{name} ended with {status} before it was in place: {said}");
+        }
+        Ok(())
+    }
+
+    /// Ends it as a user would.
+    fn interrupt(mut self) -> Result<()> {
+        let name = self.name;
+        kill_process(Pid::from_child(&self.child), Signal::INT)
+            .with_context(|| format!("send SIGINT to {name}"))?;
+        let status = self.child.wait()?;
+        let said = fs::read_to_string(ERRORS).unwrap_or_default();
+        ensure!(status.success(), "{name} ended with {status}: {said}");
+        Ok(())
+    }
 }
 
-fn interrupt(mut child: Child, name: &str) -> Result<()> {
-    kill_process(Pid::from_child(&child), Signal::INT)
-        .with_context(|| format!("send SIGINT to {name}"))?;
-    let status = child.wait()?;
-    let said = fs::read_to_string(ERRORS).unwrap_or_default();
-    ensure!(status.success(), "{name} ended with {status}: {said}");
-    Ok(())
+impl Drop for Tool {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,9 @@ impl Kind {
     /// Puts the rows in relation to the first one, and to the floor if it is among them.
     pub(super) fn new(kind: &str, measured: Vec<Benched>) -> Self {
         let of = |name: &str| {
-            let row = measured.iter().find(|row| row.way == name);
+            let row = measured
+                .iter()
+                .find(|row| row.way == name && row.error.is_none());
             row.map(|row| row.per_open() as i64)
         };
         let (base, floor) = (of(UNTRACED).unwrap_or(0), of(FLOOR));
@@ -62,8 +64,10 @@ impl Kind {
         }
     }
 
-    /// The row of that way.
+    /// The row of that way, if it was measured.
     pub(super) fn row(&self, way: &str) -> Option<&Row> {
-        self.rows.iter().find(|row| row.measured.way == way)
+        self.rows
+            .iter()
+            .find(|row| row.measured.way == way && row.measured.error.is_none())
     }
 }

@@ -65,13 +65,12 @@ pub(super) fn run(
     while let Some(message) = session.next(SILENT_AT_MOST)? {
         match message {
             Message::Benched(row) => {
-                eprintln!(
-                    "bench: {:>4.0} s  {} {}: {} instructions an open",
-                    started.elapsed().as_secs_f64(),
-                    row.way,
-                    row.shape,
-                    row.per_open()
-                );
+                let seconds = started.elapsed().as_secs_f64();
+                let what = match &row.error {
+                    Some(error) => error.clone(),
+                    None => format!("{} instructions an open", row.per_open()),
+                };
+                eprintln!("bench: {seconds:>4.0} s  {} {}: {what}", row.way, row.shape);
                 rows.push(row);
             }
             Message::Log { text } => eprintln!("bench: {text}"),

@@ -27,6 +27,11 @@ pub(super) fn table(kind: &Kind) -> String {
     for row in &kind.rows {
         let measured = &row.measured;
         let what = way(&measured.way).map_or(&*measured.way, |way| way.what);
+        if let Some(error) = &measured.error {
+            let first = error.lines().next().unwrap_or_default();
+            let _ = writeln!(text, "  {what:<38} not measured: {first}");
+            continue;
+        }
         let base = measured.way == UNTRACED;
         let watched = |text: String| if base { String::new() } else { text };
         let _ = writeln!(
