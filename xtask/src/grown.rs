@@ -1,5 +1,7 @@
 //! How what is opened grows, for `cargo xtask bench --growth`.
 
+use std::str::FromStr;
+
 /// What grows, all else as small as it can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimension {
@@ -38,6 +40,17 @@ pub struct Shape {
     pub size: usize,
 }
 
+impl FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        shapes().find(|shape| shape.name() == text).ok_or_else(|| {
+            let all: Vec<_> = shapes().map(|shape| shape.name()).collect();
+            format!("no such growth: use {}", all.join(", "))
+        })
+    }
+}
+
 impl Shape {
     /// `dentries=10`
     #[must_use]
@@ -63,4 +76,17 @@ pub fn shapes() -> impl Iterator<Item = Shape> {
             size: *size,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_is_known_by_its_name() {
+        for shape in shapes() {
+            assert_eq!(shape.name().parse(), Ok(shape));
+        }
+        assert!("depth=3".parse::<Shape>().is_err());
+    }
 }

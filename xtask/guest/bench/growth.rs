@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use lab_contract::{
     benched::{self, Benched},
-    grown::{Dimension, SIZES, Shape, shapes},
+    grown::{Dimension, Shape},
     protocol::{Job, Message, NfsVersion},
 };
 
@@ -23,24 +23,28 @@ const ROUNDS: usize = 3;
 /// Names of one file; ext4 takes 65,000.
 const LINKS: usize = 50_000;
 
-/// Every shape in every way of the job: exactly one result each.
+/// Every shape of the job in every way of it: exactly one result each.
 pub(crate) fn all(job: &Job) -> Result<()> {
     let version = *job.versions.first().context("find an NFS version")?;
     client::mount(version)?;
     let begun = Instant::now();
-    let held = Held::new(version)?;
+    let shapes: Vec<Shape> = job
+        .scenarios
+        .iter()
+        .filter_map(|it| it.parse().ok())
+        .collect();
+    let held = Held::new(version, &shapes)?;
     serial::log(format!(
-        "{} names were made and opened, in {} million instructions",
+        "{} names are there, after {} million instructions",
         held.dentries.len(),
         nanos(begun) / 1_000_000
     ));
-    for name in &job.scenarios {
-        let way = benched::way(name).with_context(|| format!("find the way `{name}`"))?;
+    for way in job.scenarios.iter().filter_map(|it| benched::way(it)) {
         let begun = Instant::now();
         let watcher = Watcher::start(&way.watch, str::to_owned)?;
         let armed = nanos(begun);
         thread::sleep(SETTLE);
-        for shape in shapes() {
+        for &shape in &shapes {
             let benched = Benched {
                 way: way.name.into(),
                 shape: shape.name(),
@@ -65,7 +69,7 @@ struct Held {
 }
 
 impl Held {
-    fn new(version: NfsVersion) -> Result<Self> {
+    fn new(version: NfsVersion, shapes: &[Shape]) -> Result<Self> {
         let mut held = Self {
             dentries: Vec::new(),
             mounts: Vec::new(),
@@ -73,29 +77,23 @@ impl Held {
             names: Vec::new(),
             files: Vec::new(),
         };
-        for (dimension, sizes) in SIZES {
-            let most = sizes.iter().copied().max().unwrap_or(0);
-            match dimension {
-                // The first of the others will do.
-                Dimension::Tasks => {}
-                Dimension::Dentries => held.dentries(most)?,
-                Dimension::Mounts => held.mounts(most, version)?,
-                Dimension::Depth => {
-                    for depth in *sizes {
-                        let mut path: PathBuf = vec!["d"; depth - 1].iter().collect();
-                        path.push(format!("depth{depth}"));
-                        held.depths.push((*depth, path.clone()));
-                        held.hold(&path)?;
-                    }
-                }
-                Dimension::Name => {
-                    for length in *sizes {
-                        let path = PathBuf::from("n".repeat(*length));
-                        held.names.push((*length, path.clone()));
-                        held.hold(&path)?;
-                    }
-                }
-            }
+        let sizes_of = |dimension| {
+            let of = shapes.iter().filter(move |it| it.dimension == dimension);
+            of.map(|shape| shape.size)
+        };
+        // The first of them is what tasks open.
+        held.dentries(sizes_of(Dimension::Dentries).max().unwrap_or(1))?;
+        held.mounts(sizes_of(Dimension::Mounts).max().unwrap_or(0), version)?;
+        for depth in sizes_of(Dimension::Depth) {
+            let mut path: PathBuf = vec!["d"; depth - 1].iter().collect();
+            path.push(format!("depth{depth}"));
+            held.hold(&path)?;
+            held.depths.push((depth, path));
+        }
+        for length in sizes_of(Dimension::Name) {
+            let path = PathBuf::from("n".repeat(length));
+            held.hold(&path)?;
+            held.names.push((length, path));
         }
         Ok(held)
     }
@@ -110,11 +108,12 @@ impl Held {
         Ok(())
     }
 
-    /// Names of a few files, each opened once so that it is cached.
+    /// Names of a few files, all of them in the client's cache.
     fn dentries(&mut self, most: usize) -> Result<()> {
+        const FOLDER: &str = "names";
         let mut of = PathBuf::new();
         for number in 0..most {
-            let path = PathBuf::from(format!("names/{number:06}"));
+            let path = Path::new(FOLDER).join(format!("{number:06}"));
             if number % LINKS == 0 {
                 self.hold(&path)?;
                 of = Path::new(EXPORT).join(&path);
@@ -124,8 +123,12 @@ impl Held {
             }
             self.dentries.push(Path::new(client::MOUNT).join(path));
         }
-        for path in &self.dentries {
-            open(path)?;
+        // As `ls -l` does: READDIR brings the files as well, and asks for more of them the more
+        // they are looked at. A LOOKUP for each name would take ten times as long.
+        let folder = Path::new(client::MOUNT).join(FOLDER);
+        for entry in fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))? {
+            let path = entry?.path();
+            fs::symlink_metadata(&path).with_context(|| format!("look at {}", path.display()))?;
         }
         Ok(())
     }

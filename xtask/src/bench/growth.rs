@@ -42,7 +42,11 @@ impl Growth {
         let mut shapes = Vec::new();
         for (dimension, sizes) in SIZES {
             let mut smallest: Option<(u64, i64, i64)> = None;
-            for size in *sizes {
+            let measured = sizes.iter().filter(|size| {
+                let shape = format!("{}={size}", dimension.name());
+                rows.iter().any(|row| row.shape == shape)
+            });
+            for size in measured {
                 let shape = format!("{}={size}", dimension.name());
                 let untraced = per_open(UNTRACED, &shape);
                 let added = |way| per_open(way, &shape) as i64 - untraced as i64;
@@ -111,9 +115,29 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_is_a_line() {
-        let growth = Growth::new("6.1", &[]);
-        let sizes: usize = SIZES.iter().map(|(_, sizes)| sizes.len()).sum();
-        assert_eq!(growth.table().lines().count(), 3 + sizes);
+    fn what_was_measured_stands_beside_the_smallest_of_its_kind() {
+        let row = |way: &str, shape: &str, per_open: u64| Benched {
+            way: way.into(),
+            shape: shape.into(),
+            opens: 1,
+            rounds: vec![per_open],
+            ..Benched::default()
+        };
+        let rows = [
+            row(UNTRACED, "depth=1", 1000),
+            row(UNTRACED, "depth=8", 2000),
+            row(RECORD, "depth=1", 1100),
+            row(RECORD, "depth=8", 2150),
+            row(TRACE, "depth=1", 1200),
+            row(TRACE, "depth=8", 2900),
+        ];
+        let growth = Growth::new("6.1", &rows);
+        let faster: Vec<bool> = growth.shapes.iter().map(|shape| shape.faster).collect();
+        assert_eq!(faster, [false, true]);
+        assert_eq!(
+            (growth.shapes[1].record, growth.shapes[1].trace),
+            (150, 900)
+        );
+        assert_eq!(growth.table().lines().count(), 3 + 2);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use lab_contract::{
     benched::Benched,
-    grown::shapes,
+    grown::Shape,
     protocol::{Job, Message, Mode, NfsVersion},
 };
 
@@ -22,30 +22,42 @@ use crate::lab::{
 /// bpftrace compiles for a minute on a busy machine.
 const SILENT_AT_MOST: Duration = Duration::from_secs(600);
 
-/// The kernel's release, and a row for each of `names`.
+/// The kernel's release, and a row for each of `names`, or of each of `shapes` where what is opened
+/// grows.
 pub(super) fn run(
     kernel: &str,
     client: Client,
     tracer: Option<PathBuf>,
-    mode: Mode,
     names: &[String],
+    shapes: &[Shape],
 ) -> Result<(String, Vec<Benched>)> {
     let job = Job {
-        mode,
+        mode: if shapes.is_empty() {
+            Mode::Bench
+        } else {
+            Mode::Growth
+        },
         versions: vec![NfsVersion::V40],
-        scenarios: names.to_vec(),
+        scenarios: names
+            .iter()
+            .cloned()
+            .chain(shapes.iter().map(Shape::name))
+            .collect(),
         tracer: true,
         capture: false,
         transport: None,
         layout: None,
     };
-    let shapes: Vec<String> = match mode {
-        Mode::Growth => shapes().map(|shape| shape.name()).collect(),
-        _ => vec![String::new()],
+    let growing: Vec<String> = shapes.iter().map(Shape::name).collect();
+    // Without growth there is one shape, which has no name.
+    let each = if growing.is_empty() {
+        vec![""]
+    } else {
+        growing.iter().map(String::as_str).collect()
     };
     let owed: Vec<(&str, &str)> = names
         .iter()
-        .flat_map(|name| shapes.iter().map(|shape| (&**name, &**shape)))
+        .flat_map(|name| each.iter().map(|shape| (&**name, *shape)))
         .collect();
     let spec = Spec {
         tracer,

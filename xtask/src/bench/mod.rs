@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use lab_contract::{
     benched::{RECORD, TRACE, UNTRACED, WAYS, way},
-    protocol::Mode,
+    grown::{Shape, shapes},
 };
 
 use serde::Serialize;
@@ -46,6 +46,9 @@ pub(crate) struct Options {
     /// grows
     #[arg(long, conflicts_with_all = ["quick", "kind", "way", "against"])]
     growth: bool,
+    /// What grows, as `depth=8` [default: all]
+    #[arg(long, value_delimiter = ',', requires = "growth")]
+    shape: Vec<Shape>,
     /// Kinds of open: cached, wire [default: both]
     #[arg(long, value_delimiter = ',', value_parser = ["cached", "wire"])]
     kind: Vec<String>,
@@ -84,8 +87,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 &options.kernel,
                 *client,
                 options.tracer.clone(),
-                Mode::Bench,
                 &names,
+                &[],
             )?;
             figures.kernel = release;
             let kind = Kind::new(kind, rows);
@@ -103,8 +106,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Measures how the cost grows.
 fn grow(options: &Options) -> Result<()> {
     let names = [UNTRACED, RECORD, TRACE].map(str::to_owned);
+    let asked = |shape: &Shape| options.shape.is_empty() || options.shape.contains(shape);
+    let shapes: Vec<Shape> = shapes().filter(asked).collect();
     let (tracer, client) = (options.tracer.clone(), Client::WithoutSeries);
-    let (kernel, rows) = guest::run(&options.kernel, client, tracer, Mode::Growth, &names)?;
+    let (kernel, rows) = guest::run(&options.kernel, client, tracer, &names, &shapes)?;
     let growth = Growth::new(&kernel, &rows);
     print!("{}", growth.table());
     keep(options, "growth.json", &growth)
