@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod boot;
 mod checks;
 mod client;
@@ -56,6 +57,8 @@ fn serve() -> Result<()> {
     serial::send(&Message::Ready(boot::ready(modules)?));
     match job.mode {
         Mode::Shell => boot::shell(&job),
+        Mode::Bench => bench::all(&job),
+        Mode::Growth => bench::growth::all(&job),
         Mode::Check => checks::all(&job),
         Mode::Verdicts => verdicts::all(&job),
         Mode::Run | Mode::Probe => run::all(&job),

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod bench;
 mod browser;
 mod build;
 mod cache;
@@ -34,6 +35,7 @@ enum Task {
     Demo(demo::Options),
     Test(test::Options),
     Tidy(tidy::Options),
+    Bench(bench::Options),
     Fuzz(fuzz::Options),
     Generate(generate::Options),
     Cost(cost::Options),
@@ -72,6 +74,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Dist(options) => dist::run(options),
         Task::Demo(options) => demo::run(options),
         Task::Test(options) => test::run(options),
+        Task::Bench(options) => bench::run(options),
         Task::Tidy(options) => tidy::run(options),
         Task::Fuzz(options) => fuzz::run(options),
         Task::Generate(options) => generate::run(options),

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{check::Checked, cure::Cured, mountstats::OpCount, trace::Trace, verdicts::Measured};
+use crate::{
+    benched::Benched, check::Checked, cure::Cured, mountstats::OpCount, trace::Trace,
+    verdicts::Measured,
+};
 
 /// Where the job lies in the initramfs.
 pub const JOB_PATH: &str = "/lab/job.json";
@@ -79,6 +82,10 @@ pub enum Mode {
     Check,
     /// Ask `nfs-trace check` for verdicts.
     Verdicts,
+    /// Count the instructions of opens.
+    Bench,
+    /// The same, of more and more of something.
+    Growth,
     /// Give a prompt.
     Shell,
 }
@@ -128,6 +135,8 @@ pub enum Message {
     Checked(Checked),
     /// One case in one place is over.
     Measured(Box<Measured>),
+    /// One way of watching opens was measured.
+    Benched(Benched),
     /// One scenario on one version is over.
     Outcome(Box<Outcome>),
     /// The guest cannot go on.

@@ -118,7 +118,8 @@ pub(crate) fn execute(options: &Options, mut show: impl FnMut(&Checked)) -> Resu
             Message::Ready(_)
             | Message::Begin { .. }
             | Message::Outcome(_)
-            | Message::Measured(_) => {}
+            | Message::Measured(_)
+            | Message::Benched(_) => {}
         }
     }
     bail!("guest ended before it was done: {}", running(&owed))

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use clap::Args;
 use lab_contract::{
+    benched::{self, Watch},
     check,
     protocol::{Job, Mode},
 };
 
 use super::{
-    accel, bpftool,
+    accel,
     client::{self, Client},
+    cpio::Archive,
+    guest_tool::{BPFTOOL, BPFTRACE, TRACE_CMD},
     image,
     kernel::{self, Kernel},
     like, own_kernel,
@@ -22,6 +25,12 @@ use crate::{apt::Apt, build, cache, workspace};
 
 /// The suite of the guest's programs: one for all kernels, so that only the kernel differs.
 const SUITES: &[&str] = &["bookworm", "bookworm-updates", "bookworm-security"];
+
+/// Scripts of the guests for `bench`.
+const SCRIPTS: [(&str, &str); 2] = [
+    ("opens.bt", include_str!("../../bench/opens.bt")),
+    ("steps.bt", include_str!("../../bench/steps.bt")),
+];
 
 /// Which guest
 #[derive(Args, Clone)]
@@ -114,6 +123,8 @@ fn folder(spec: &Spec, job: &Job, release: &str) -> String {
     words.push(match job.mode {
         Mode::Check => format!("{}-checks", job.scenarios.len()),
         Mode::Verdicts => format!("{}-verdicts", job.scenarios.len()),
+        Mode::Bench => "bench".into(),
+        Mode::Growth => "growth".into(),
         _ => format!("{}-scenarios", job.scenarios.len()),
     });
     words.join("-")
@@ -151,7 +162,10 @@ pub(crate) fn prepare(spec: &Spec, job: &Job) -> Result<Guest> {
     let initrd = dir.join("initrd.cpio");
     let mut bytes = std::fs::read(&base)?;
     if matches!(job.mode, Mode::Check | Mode::Verdicts) {
-        bytes.extend(bpftool::archive(SUITES)?);
+        bytes.extend(BPFTOOL.archive(SUITES)?);
+    }
+    if job.mode == Mode::Bench {
+        bytes.extend(bench_tools(job)?);
     }
     if job.scenarios.iter().any(|name| name == check::SWAP) {
         bytes.extend(client::swap(&kernel, spec.client)?.unwrap_or_default());
@@ -166,4 +180,27 @@ pub(crate) fn prepare(spec: &Spec, job: &Job) -> Result<Guest> {
         initrd,
         console,
     })
+}
+
+/// What `bench` compares with, where it was asked for, and the scripts for it.
+fn bench_tools(job: &Job) -> Result<Vec<u8>> {
+    let watches = || {
+        job.scenarios
+            .iter()
+            .filter_map(|name| benched::way(name))
+            .map(|way| way.watch)
+    };
+    let mut bytes = Vec::new();
+    if watches().any(|watch| matches!(watch, Watch::Bpftrace(_))) {
+        bytes.extend(BPFTRACE.archive(SUITES)?);
+    }
+    if watches().any(|watch| matches!(watch, Watch::TraceCmd(_))) {
+        bytes.extend(TRACE_CMD.archive(SUITES)?);
+    }
+    let mut scripts = Archive::default();
+    for (name, text) in SCRIPTS {
+        scripts.file(&format!("lab/{name}"), 0o644, text.as_bytes());
+    }
+    bytes.extend(scripts.finish());
+    Ok(bytes)
 }

@@ -1,7 +1,6 @@
 //! The VM lab: real kernels, real NFS clients and servers, in guests of our own.
 
 mod accel;
-mod bpftool;
 pub(crate) mod checks;
 pub(crate) mod client;
 mod console;
@@ -13,6 +12,7 @@ mod elf;
 mod expect;
 pub(crate) mod fetch;
 pub(crate) mod guest;
+mod guest_tool;
 mod image;
 pub(crate) mod judge;
 mod kernel;
@@ -21,9 +21,9 @@ pub(crate) mod list;
 mod modules;
 mod natural;
 mod own_kernel;
-mod qemu;
+pub(crate) mod qemu;
 pub(crate) mod run;
-mod session;
+pub(crate) mod session;
 pub(crate) mod shell;
 pub(crate) mod sides;
 pub(crate) mod table;

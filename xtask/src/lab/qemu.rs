@@ -16,6 +16,8 @@ pub(crate) enum Accelerator {
     Kvm,
     /// Emulated.
     Tcg,
+    /// Emulated, one processor, whose clock goes on by a nanosecond with each instruction.
+    Counting,
 }
 
 impl Accelerator {
@@ -25,7 +27,7 @@ impl Accelerator {
             // Both guest processors take turns on one thread. With a thread each (qemu 7.2),
             // one of them may go on running instructions that the other has just patched away,
             // and every kprobe patches: Linux 6.12 dies of that with plain kprobes alone.
-            Self::Tcg => "tcg,thread=single",
+            Self::Tcg | Self::Counting => "tcg,thread=single",
         }
     }
 }
@@ -84,7 +86,13 @@ fn command(
     command.arg("-no-reboot");
     command.args(["-accel", accelerator.argument()]);
     // TCG's default processor lacks what kernels take for granted; "max" has all it can emulate.
-    command.args(["-cpu", "max", "-smp", "2", "-m", "2048"]);
+    command.args(["-cpu", "max", "-m", "2048"]);
+    if accelerator == Accelerator::Counting {
+        // sleep=off: an idle guest's clock jumps to the next timer instead of waiting for it.
+        command.args(["-smp", "1", "-icount", "shift=0,sleep=off"]);
+    } else {
+        command.args(["-smp", "2"]);
+    }
     command
         .arg("-kernel")
         .arg(vmlinuz)

@@ -120,7 +120,8 @@ impl Session {
                 | Message::Log { .. }
                 | Message::Begin { .. }
                 | Message::Checked(_)
-                | Message::Measured(_) => {}
+                | Message::Measured(_)
+                | Message::Benched(_) => {}
             }
         }
         bail!("guest ended before it was done\n{}", self.console.tail())

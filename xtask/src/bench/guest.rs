@@ -1,0 +1,100 @@
+//! One guest under instruction counting, from start to end.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+use lab_contract::{
+    benched::Benched,
+    grown::Shape,
+    protocol::{Job, Message, Mode, NfsVersion},
+};
+
+use crate::lab::{
+    client::Client,
+    guest::{self, Guest, Spec},
+    qemu::{self, Accelerator, Serial},
+    session::Session,
+};
+
+/// bpftrace compiles for a minute on a busy machine.
+const SILENT_AT_MOST: Duration = Duration::from_secs(600);
+
+/// The kernel's release, and a row for each of `names`, or of each of `shapes` where what is opened
+/// grows.
+pub(super) fn run(
+    kernel: &str,
+    client: Client,
+    tracer: Option<PathBuf>,
+    names: &[String],
+    shapes: &[Shape],
+) -> Result<(String, Vec<Benched>)> {
+    let job = Job {
+        mode: if shapes.is_empty() {
+            Mode::Bench
+        } else {
+            Mode::Growth
+        },
+        versions: vec![NfsVersion::V40],
+        scenarios: names
+            .iter()
+            .cloned()
+            .chain(shapes.iter().map(Shape::name))
+            .collect(),
+        tracer: true,
+        capture: false,
+        transport: None,
+        layout: None,
+    };
+    let growing: Vec<String> = shapes.iter().map(Shape::name).collect();
+    // Without growth there is one shape, which has no name.
+    let each = if growing.is_empty() {
+        vec![""]
+    } else {
+        growing.iter().map(String::as_str).collect()
+    };
+    let owed: Vec<(&str, &str)> = names
+        .iter()
+        .flat_map(|name| each.iter().map(|shape| (&**name, *shape)))
+        .collect();
+    let spec = Spec {
+        tracer,
+        ..Spec::new(kernel, client)
+    };
+    let Guest {
+        kernel,
+        initrd,
+        console,
+        ..
+    } = guest::prepare(&spec, &job)?;
+    let started = Instant::now();
+    let serial = Serial::Protocol(&console);
+    let qemu = qemu::start(Accelerator::Counting, &kernel.vmlinuz, &initrd, &serial)?;
+    let mut session = Session::new(qemu, &console)?;
+    let mut rows: Vec<Benched> = Vec::new();
+    while let Some(message) = session.next(SILENT_AT_MOST)? {
+        match message {
+            Message::Benched(row) => {
+                let seconds = started.elapsed().as_secs_f64();
+                let what = match &row.error {
+                    Some(error) => error.clone(),
+                    None => format!("{} instructions an open", row.per_open()),
+                };
+                eprintln!("bench: {seconds:>4.0} s  {} {}: {what}", row.way, row.shape);
+                rows.push(row);
+            }
+            Message::Log { text } => eprintln!("bench: {text}"),
+            Message::Failed { error } => bail!("guest failed: {error}"),
+            Message::Done => {
+                let measured: Vec<(&str, &str)> =
+                    rows.iter().map(|row| (&*row.way, &*row.shape)).collect();
+                ensure!(measured == owed, "guest measured {measured:?} only");
+                return Ok((kernel.release, rows));
+            }
+            _ => {}
+        }
+    }
+    bail!("guest ended before it was done")
+}
