@@ -27,7 +27,6 @@ pub struct OpenFlags(pub u32);
 
 impl OpenFlags {
     /// The names, and the bits that have none.
-    #[must_use]
     pub fn names(self) -> (impl Iterator<Item = &'static str>, u32) {
         const NAMES: &[(u32, &str)] = &[
             (0o100, "O_CREAT"),
