@@ -1,4 +1,5 @@
-//! How many records and opens a second user space takes, on one core: `cargo bench -p nfs-trace`.
+//! How many records and opens a second user space takes, on one core:
+//! `cargo bench -p nfs-trace --bench throughput`.
 
 #[path = "../examples/stages.rs"]
 #[allow(dead_code, reason = "its main is another program's")]

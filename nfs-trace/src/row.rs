@@ -35,8 +35,8 @@ pub struct Rpcs {
 pub struct Row<'a> {
     /// First step, ns of CLOCK_MONOTONIC.
     pub ts_ns: u64,
-    /// The same as wall-clock time.
-    pub time: Timestamp,
+    /// CLOCK_REALTIME minus CLOCK_MONOTONIC, ns; see [`Self::time`].
+    pub clock_offset_ns: i64,
     /// Process (tgid).
     pub pid: u32,
     /// Thread.
@@ -98,7 +98,7 @@ impl<'a> Row<'a> {
     ) -> Self {
         Self {
             ts_ns: path.start_ns,
-            time: wall_clock(path.start_ns, session.clock_offset_ns),
+            clock_offset_ns: session.clock_offset_ns,
             pid: path.tgid,
             tid: path.tid,
             comm: escaped(&path.comm),
@@ -126,6 +126,21 @@ impl<'a> Row<'a> {
             counts_opens: signals.sent.counts(),
             stack,
         }
+    }
+
+    /// When it began on the wall's clock, ns since 1970; nothing before that, and for numbers that
+    /// only a recording can hold.
+    #[must_use]
+    pub fn wall_ns(&self) -> Option<u64> {
+        let ns = i64::try_from(self.ts_ns).ok()?;
+        u64::try_from(ns.checked_add(self.clock_offset_ns)?).ok()
+    }
+
+    /// When it began on the wall's clock; 1970 if there is no such time.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        let wall = i128::from(self.ts_ns) + i128::from(self.clock_offset_ns);
+        Timestamp::from_nanosecond(wall).unwrap_or_default()
     }
 
     /// Its steps as they are shown, in the order in which they began.
@@ -160,19 +175,4 @@ impl<'a> Row<'a> {
             ..*self
         }
     }
-}
-
-/// A time of CLOCK_MONOTONIC on the wall's clock; 1970 if there is no such time.
-fn wall_clock(ns: u64, offset_ns: i64) -> Timestamp {
-    const SECOND: i64 = 1_000_000_000;
-    // A recording may hold any numbers; any that make sense fit.
-    let small = i64::try_from(ns)
-        .ok()
-        .and_then(|ns| ns.checked_add(offset_ns))
-        .filter(|wall| *wall >= 0);
-    let time = match small {
-        Some(wall) => Timestamp::new(wall / SECOND, (wall % SECOND) as i32),
-        None => Timestamp::from_nanosecond(i128::from(ns) + i128::from(offset_ns)),
-    };
-    time.unwrap_or_default()
 }

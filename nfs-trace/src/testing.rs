@@ -39,7 +39,7 @@ pub(crate) fn path() -> OpenPath {
 pub(crate) fn row() -> Row<'static> {
     Row {
         ts_ns: 0,
-        time: jiff::Timestamp::UNIX_EPOCH,
+        clock_offset_ns: 0,
         pid: 1,
         tid: 1,
         comm: "cat".into(),

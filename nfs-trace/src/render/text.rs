@@ -66,7 +66,7 @@ impl<W: Write, N: Write> Text<W, N> {
     }
 
     fn line(&self, row: &Row) -> String {
-        let zoned = row.time.to_zoned(self.style.zone.clone());
+        let zoned = row.time().to_zoned(self.style.zone.clone());
         let path = match self.style.width {
             Some(_) => keep_end(&row.full_path(), self.path_width),
             None => row.full_path(),

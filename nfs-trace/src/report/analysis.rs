@@ -150,7 +150,7 @@ impl Analysis {
     fn count(&mut self, row: &Row, opener: &Opener) {
         let at = Moment {
             ts_ns: row.ts_ns,
-            time: row.time,
+            time: row.time(),
         };
         if self.first.is_none_or(|first| at.ts_ns < first.ts_ns) {
             self.first = Some(at);
@@ -318,8 +318,8 @@ fn dentry(path: &OpenPath) -> Vec<u8> {
 
 /// Another time of the row's trace on the wall clock.
 fn time(row: &Row, ts_ns: u64) -> Timestamp {
-    let offset = row.time.as_nanosecond() - i128::from(row.ts_ns);
-    Timestamp::from_nanosecond(i128::from(ts_ns) + offset).unwrap_or(row.time)
+    let offset = row.time().as_nanosecond() - i128::from(row.ts_ns);
+    Timestamp::from_nanosecond(i128::from(ts_ns) + offset).unwrap_or(row.time())
 }
 
 #[cfg(test)]

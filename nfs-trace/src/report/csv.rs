@@ -91,7 +91,7 @@ fn cells(row: &Row, proof: Option<Proof<'_>>) -> [String; COLUMNS.len()] {
     let gaps: Vec<String> = row.gaps.iter().map(word).collect();
     let change = proof.map(|proof| proof.change);
     [
-        row.time.to_string(),
+        row.time().to_string(),
         row.ts_ns.to_string(),
         row.pid.to_string(),
         row.tid.to_string(),

@@ -80,7 +80,7 @@ impl Files {
         };
         let at = Moment {
             ts_ns: row.ts_ns,
-            time: row.time,
+            time: row.time(),
         };
         let mut state = self.table.pop(&key).unwrap_or_default();
         state.path = row.full_path();

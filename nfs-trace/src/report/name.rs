@@ -194,7 +194,7 @@ impl History {
     pub(super) fn opened(&mut self, path: &OpenPath, row: &Row, counted: bool) -> bool {
         let at = Moment {
             ts_ns: row.ts_ns,
-            time: row.time,
+            time: row.time(),
         };
         let opener = Opener {
             pid: row.pid,

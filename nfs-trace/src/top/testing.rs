@@ -1,7 +1,5 @@
 //! Rows for the tests of the picture.
 
-use jiff::Timestamp;
-
 use crate::{
     row::{Device, Row, Rpcs},
     trace::{NameCheck, PathWord},
@@ -11,7 +9,7 @@ use crate::{
 pub(super) fn row(path: &str, open_path: PathWord) -> Row<'_> {
     Row {
         ts_ns: 0,
-        time: Timestamp::UNIX_EPOCH,
+        clock_offset_ns: 0,
         pid: 1,
         tid: 1,
         comm: "cat".into(),

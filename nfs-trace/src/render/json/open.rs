@@ -12,7 +12,7 @@ use crate::row::{Device, OpenFlags, Row, Rpcs, StepRow};
 /// Writes lines; remembers what the next one most likely has in common with this one.
 pub(super) struct Lines {
     /// Of the last row: its second, and that as text, without what comes behind the second.
-    second: i64,
+    second: u64,
     text: String,
 }
 
@@ -22,7 +22,7 @@ impl Lines {
             second: 0,
             text: String::new(),
         };
-        lines.see(Timestamp::UNIX_EPOCH);
+        lines.see(0);
         lines
     }
 
@@ -30,7 +30,7 @@ impl Lines {
     pub(super) fn add(&mut self, out: &mut Text, row: &Row<'_>) -> io::Result<()> {
         let Row {
             ts_ns,
-            time,
+            clock_offset_ns: _,
             pid,
             tid,
             comm,
@@ -58,7 +58,7 @@ impl Lines {
         out.put(br#"{"type":"open","ts_ns":"#);
         out.number(*ts_ns);
         out.put(br#","time":""#);
-        self.time(out, *time);
+        self.time(out, row);
         out.put(br#"","pid":"#);
         out.number(*pid);
         out.put(br#","tid":"#);
@@ -94,7 +94,14 @@ impl Lines {
         out.put(br#"","open_path":""#);
         out.word(open_path.word());
         out.put(br#"","claim":"#);
-        out.optional_string(*claim)?;
+        match claim {
+            Some(claim) => {
+                out.put(b"\"");
+                out.word(claim);
+                out.put(b"\"");
+            }
+            None => out.put(b"null"),
+        }
         out.put(br#","stale_retries":"#);
         out.number(*stale_retries);
         out.put(br#","rpcs":{"open":"#);
@@ -128,33 +135,35 @@ impl Lines {
         Ok(())
     }
 
-    fn time(&mut self, out: &mut Text, time: Timestamp) {
-        if time < Timestamp::UNIX_EPOCH {
-            // Only a recording can hold it; its parts are negative.
-            return out.word(&time.to_string());
-        }
-        if time.as_second() != self.second {
-            self.see(time);
+    fn time(&mut self, out: &mut Text, row: &Row<'_>) {
+        const SECOND: u64 = 1_000_000_000;
+        let Some(wall) = row.wall_ns() else {
+            return out.word(&row.time().to_string());
+        };
+        let (second, ns) = (wall / SECOND, wall % SECOND);
+        if second != self.second {
+            self.see(second);
         }
         out.word(&self.text);
-        if let fraction @ 1.. = time.subsec_nanosecond() {
+        if ns > 0 {
             // As many digits as it takes.
             let mut digits = *b".000000000";
-            let mut rest = fraction.unsigned_abs();
+            let mut rest = ns as u32;
             for digit in digits[1..].iter_mut().rev() {
                 *digit += (rest % 10) as u8;
                 rest /= 10;
             }
             let zeroes = digits.iter().rev().take_while(|it| **it == b'0').count();
-            out.word(str::from_utf8(&digits[..digits.len() - zeroes]).unwrap_or_default());
+            out.raw(&digits[..digits.len() - zeroes]);
         }
         out.put(b"Z");
     }
 
-    /// Takes note of the second of a time.
-    fn see(&mut self, time: Timestamp) {
-        self.second = time.as_second();
-        let whole = Timestamp::from_second(self.second).unwrap_or_default();
+    /// Takes note of a second.
+    fn see(&mut self, second: u64) {
+        let since_1970 = i64::try_from(second).unwrap_or_default();
+        let whole = Timestamp::from_second(since_1970).unwrap_or_default();
+        self.second = second;
         self.text = whole.to_string();
         self.text.pop();
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::ser::Serializer;
 
 use super::Shown;
+use crate::names::is_plain;
 
 /// See the module.
 pub(super) struct Text {
@@ -35,29 +36,42 @@ impl Text {
     /// JSON as it stands here.
     #[inline(always)]
     pub(super) fn put<const N: usize>(&mut self, json: &[u8; N]) {
-        self.make_room(N);
-        self.room[self.len..self.len + N].copy_from_slice(json);
-        self.len += N;
-    }
-
-    /// What is in a string and has nothing to escape in it.
-    #[inline(always)]
-    pub(super) fn word(&mut self, word: &str) {
-        self.make_room(word.len());
-        self.room[self.len..self.len + word.len()].copy_from_slice(word.as_bytes());
-        self.len += word.len();
-    }
-
-    #[inline(always)]
-    fn make_room(&mut self, bytes: usize) {
-        if self.room.len() - self.len < bytes {
-            self.grow(bytes);
+        let rest = self.room.get_mut(self.len..);
+        match rest.and_then(|rest| rest.first_chunk_mut()) {
+            Some(place) => {
+                *place = *json;
+                self.len += N;
+            }
+            None => self.add(json),
         }
     }
 
+    /// What is in a string and has nothing to escape in it.
+    #[inline]
+    pub(super) fn word(&mut self, word: &str) {
+        self.raw(word.as_bytes());
+    }
+
+    /// The same, of bytes.
+    #[inline]
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        match self.room.get_mut(self.len..end) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.len = end;
+            }
+            None => self.add(bytes),
+        }
+    }
+
+    /// Where there is no room any more.
     #[cold]
-    fn grow(&mut self, bytes: usize) {
-        self.room.resize(2 * self.room.len() + bytes, 0);
+    fn add(&mut self, bytes: &[u8]) {
+        self.room.truncate(self.len);
+        self.room.extend_from_slice(bytes);
+        self.len = self.room.len();
+        self.room.resize(2 * self.len, 0);
     }
 
     pub(super) fn number(&mut self, number: impl Integer) {
@@ -73,8 +87,7 @@ impl Text {
 
     /// Any text, as a string.
     pub(super) fn string(&mut self, text: &str) -> io::Result<()> {
-        let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\';
-        if !text.as_bytes().iter().all(plain) {
+        if !is_plain(text.as_bytes()) {
             return self.value(text);
         }
         self.put(b"\"");
@@ -99,9 +112,7 @@ impl Text {
 
 impl Write for Text {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.make_room(bytes.len());
-        self.room[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
+        self.raw(bytes);
         Ok(bytes.len())
     }
 
