@@ -132,7 +132,7 @@ pub const CHECKS: &[Check] = &[
     ),
     row(
         "wait-module",
-        "--wait-module: started before the modules are loaded, with a mount or a command",
+        "--wait-module: started before the modules are loaded, with a mount, a command, metrics, record",
     ),
     row(
         "unit-capabilities",
