@@ -5,7 +5,9 @@ mod baseline;
 mod memory;
 mod user_space;
 
-use anyhow::{Result, ensure};
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
 pub(crate) use self::baseline::Figures;
@@ -60,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Compares with the baseline. Returns what could not be compared, and why.
 pub(crate) fn check(tools: &Tools) -> Result<Vec<String>> {
     let baseline = Baseline::read()?;
-    let rustc = rustc(tools)?;
+    let here = (rustc(tools)?, processor()?);
     let mut skipped = Vec::new();
     let mut worse = Vec::new();
     for (part, measure) in SOURCES {
@@ -78,10 +80,11 @@ pub(crate) fn check(tools: &Tools) -> Result<Vec<String>> {
             }
         }
     }
-    if baseline.rustc != rustc {
+    let of = (baseline.rustc, baseline.processor);
+    if of != here {
         skipped.push(format!(
-            "cost: the baseline is of {}, this is {rustc}: figures are shown and not judged",
-            baseline.rustc
+            "cost: the baseline is of {} on {}, this is {} on {}: figures are shown and not judged",
+            of.0, of.1, here.0, here.1
         ));
         return Ok(skipped);
     }
@@ -97,7 +100,7 @@ pub(crate) fn check(tools: &Tools) -> Result<Vec<String>> {
 /// Writes what is measured; what cannot be measured here stays as it was.
 fn update(tools: &Tools) -> Result<Vec<String>> {
     let mut baseline = Baseline::read().unwrap_or_default();
-    baseline.rustc = rustc(tools)?;
+    (baseline.rustc, baseline.processor) = (rustc(tools)?, processor()?);
     let mut skipped = Vec::new();
     for (part, measure) in SOURCES {
         match measure(tools)? {
@@ -120,4 +123,36 @@ fn rustc(tools: &Tools) -> Result<String> {
     tools.apply(&mut rustc)?;
     rustc.current_dir(crate::workspace::root()).arg("--version");
     Ok(exec::output(&mut rustc)?.trim().to_owned())
+}
+
+/// What of this processor valgrind makes its own of: its libraries choose their code by that
+/// (VEX/priv/main_main.c and guest_amd64_helpers.c; of several processors that have all of it, it
+/// shows the same one).
+fn processor() -> Result<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").context("read /proc/cpuinfo")?;
+    Ok(features(&text))
+}
+
+fn features(cpuinfo: &str) -> String {
+    const DECIDE: [&str; 6] = ["abm", "avx", "avx2", "f16c", "rdrand", "rdtscp"];
+    let flags = cpuinfo.lines().find_map(|line| {
+        let (name, flags) = line.split_once(':')?;
+        (name.trim() == "flags").then_some(flags)
+    });
+    let has = |one: &&str| flags.is_some_and(|all| all.split_whitespace().any(|it| it == *one));
+    let features: Vec<&str> = DECIDE.into_iter().filter(has).collect();
+    format!("{} {}", std::env::consts::ARCH, features.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_is_known_by_what_valgrind_looks_at() {
+        let text = "processor\t: 0\nflags\t\t: fpu avx avx512f avx2 rdrand\n\nflags\t\t: abm\n";
+        let arch = std::env::consts::ARCH;
+        assert_eq!(features(text), format!("{arch} avx avx2 rdrand"));
+        assert_eq!(features(""), format!("{arch} "));
+    }
 }

@@ -21,6 +21,8 @@ pub(crate) type Figures = BTreeMap<String, f64>;
 pub(crate) struct Baseline {
     /// The compiler that they are of: another one makes other code.
     pub(crate) rustc: String,
+    /// What of the processor decides which code runs, see [`super::processor`].
+    pub(crate) processor: String,
     /// By part of nfs-trace.
     pub(crate) parts: BTreeMap<String, Figures>,
 }
