@@ -118,10 +118,10 @@ impl Run {
     /// others are told apart before anything else is done, and are not counted.
     #[inline(always)]
     pub(crate) fn of_opener(id: Id) -> Option<Self> {
-        let config = armed()?;
+        let config = config()?;
         let pid_tgid = bpf_get_current_pid_tgid();
         let only = config.only_tgid;
-        if only != 0 && only != (pid_tgid >> 32) as u32 {
+        if only != 0 && only != (pid_tgid >> 32) as u32 || config.armed != ARMED {
             return None;
         }
         Self::counted(config, id, pid_tgid)
