@@ -1,11 +1,11 @@
 //! One guest under instruction counting, from start to end.
 
 use std::{
-    path::PathBuf,
+    path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Error, Result, bail, ensure};
 use lab_contract::{
     benched::Benched,
     grown::Shape,
@@ -20,17 +20,46 @@ use crate::lab::{
 };
 
 /// bpftrace compiles for a minute on a busy machine.
-const SILENT_AT_MOST: Duration = Duration::from_secs(600);
+const SILENT_AT_MOST: Duration = Duration::from_secs(300);
 
 /// The kernel's release, and a row for each of `names`, or of each of `shapes` where what is opened
-/// grows.
+/// grows. A way that hangs takes its guest along; the others go on in another one.
 pub(super) fn run(
     kernel: &str,
     client: Client,
-    tracer: Option<PathBuf>,
+    tracer: Option<&Path>,
     names: &[String],
     shapes: &[Shape],
 ) -> Result<(String, Vec<Benched>)> {
+    let (release, mut rows, mut hung) = one(kernel, client, tracer, names, shapes)?;
+    while let Some(error) = hung.take() {
+        let (Some(way), true) = (names.get(rows.len()), shapes.is_empty()) else {
+            return Err(error);
+        };
+        let said = error.to_string();
+        rows.push(Benched {
+            way: way.clone(),
+            error: said.lines().next().map(str::to_owned),
+            ..Benched::default()
+        });
+        let left = &names[rows.len()..];
+        if !left.is_empty() {
+            let (_, more, again) = one(kernel, client, tracer, left, shapes)?;
+            rows.extend(more);
+            hung = again;
+        }
+    }
+    Ok((release, rows))
+}
+
+/// One guest: see [`run`]; and why it fell silent, if it did with something measured.
+fn one(
+    kernel: &str,
+    client: Client,
+    tracer: Option<&Path>,
+    names: &[String],
+    shapes: &[Shape],
+) -> Result<(String, Vec<Benched>, Option<Error>)> {
     let job = Job {
         mode: if shapes.is_empty() {
             Mode::Bench
@@ -60,7 +89,7 @@ pub(super) fn run(
         .flat_map(|name| each.iter().map(|shape| (&**name, *shape)))
         .collect();
     let spec = Spec {
-        tracer,
+        tracer: tracer.map(Path::to_path_buf),
         ..Spec::new(kernel, client)
     };
     let Guest {
@@ -74,7 +103,13 @@ pub(super) fn run(
     let qemu = qemu::start(Accelerator::Counting, &kernel.vmlinuz, &initrd, &serial)?;
     let mut session = Session::new(qemu, &console)?;
     let mut rows: Vec<Benched> = Vec::new();
-    while let Some(message) = session.next(SILENT_AT_MOST)? {
+    loop {
+        let message = match session.next(SILENT_AT_MOST) {
+            Ok(Some(message)) => message,
+            Ok(None) => bail!("guest ended before it was done"),
+            Err(error) if rows.is_empty() => return Err(error),
+            Err(error) => return Ok((kernel.release, rows, Some(error))),
+        };
         match message {
             Message::Benched(row) => {
                 let seconds = started.elapsed().as_secs_f64();
@@ -91,10 +126,9 @@ pub(super) fn run(
                 let measured: Vec<(&str, &str)> =
                     rows.iter().map(|row| (&*row.way, &*row.shape)).collect();
                 ensure!(measured == owed, "guest measured {measured:?} only");
-                return Ok((kernel.release, rows));
+                return Ok((kernel.release, rows, None));
             }
             _ => {}
         }
     }
-    bail!("guest ended before it was done")
 }

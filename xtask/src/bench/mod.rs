@@ -86,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let (release, rows) = guest::run(
                 &options.kernel,
                 *client,
-                options.tracer.clone(),
+                options.tracer.as_deref(),
                 &names,
                 &[],
             )?;
@@ -108,7 +108,7 @@ fn grow(options: &Options) -> Result<()> {
     let names = [UNTRACED, RECORD, TRACE].map(str::to_owned);
     let asked = |shape: &Shape| options.shape.is_empty() || options.shape.contains(shape);
     let shapes: Vec<Shape> = shapes().filter(asked).collect();
-    let (tracer, client) = (options.tracer.clone(), Client::WithoutSeries);
+    let (tracer, client) = (options.tracer.as_deref(), Client::WithoutSeries);
     let (kernel, rows) = guest::run(&options.kernel, client, tracer, &names, &shapes)?;
     let growth = Growth::new(&kernel, &rows);
     print!("{}", growth.table());
