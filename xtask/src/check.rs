@@ -92,7 +92,7 @@ pub const CHECKS: &[Check] = &[
     ),
     row(
         "top",
-        "--top on a terminal: rows, keys, sizes, a footer; the terminal restored after every end",
+        "--top on a terminal: rows, keys, sizes, modules that go, a footer; the terminal restored",
     ),
     row(
         "deep-path",
@@ -128,7 +128,7 @@ pub const CHECKS: &[Check] = &[
     ),
     row(
         "wait-module",
-        "--wait-module: started before the modules are loaded, with a mount or a command",
+        "--wait-module: started before the modules are loaded, with a mount, a command, metrics, record",
     ),
     row(
         "unit-capabilities",

@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use super::{
     Held,
     ground::{Ground, mount_both, processes, read, wait_for},
-    held, kernel,
+    held, kernel, metrics,
     modules::{is_module, load, unload_all},
     record::{difference, replay},
     tool::{Report, Tool},
@@ -28,6 +28,9 @@ const REOPENS: [u64; 4] = [3, 5, 7, 11];
 const ALL_READY: &str = "/tmp/wait-module.ready";
 const MOUNTED: &str = "/tmp/wait-module.mounted";
 const STOPPED: &str = "/tmp/wait-module.stopped";
+const COUNTED: &str = "/tmp/wait-module.prom";
+const COUNTED_TOO: &str = "/tmp/wait-module-recorded.prom";
+const RECORDING: &str = "/tmp/wait-module.nfst";
 /// A trace knows of a mount that long after it was made.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -188,7 +191,14 @@ pub(super) fn wait_module(ground: &Ground) -> Result<Held> {
             Ok(())
         })
     };
-    let mounted = early(&["--mount", "/mnt"])?;
+    let every = ["--metrics-every", "1s"];
+    let mounted = early(&[&["--mount", "/mnt", "--metrics", COUNTED][..], &every].concat())?;
+    let recorder = Tool::spawn(&["record"], |command, ready| {
+        let files = ["-o", RECORDING, "--metrics", COUNTED_TOO, "--ready-file"];
+        command.arg("--wait-module").args(files).arg(ready);
+        command.args(every);
+        Ok(())
+    })?;
     // A command that mounts by itself, as the developer's script does, and unmounts at once.
     let script = format!(
         "until [ -e {ALL_READY} ]; do sleep 0.1; done; \
@@ -198,15 +208,25 @@ pub(super) fn wait_module(ground: &Ground) -> Result<Held> {
     );
     let rows = "/tmp/wait-module.json";
     let command = early(&["-o", rows, "--", "sh", "-c", &script])?;
-    for tool in [&mounted, &command] {
+    for tool in [&mounted, &command, &recorder] {
         tool.wait_said(waits, 1)?;
         ensure!(!tool.is_ready(), "ready before there is anything to trace");
+    }
+    for file in [COUNTED, COUNTED_TOO] {
+        says_nothing_yet(file)?;
     }
     load("nfs")?;
     kernel::nothing_left().context("with half of the client there")?;
     load("nfsv4")?;
-    for tool in [&mounted, &command] {
+    for tool in [&mounted, &command, &recorder] {
         wait_for("attached", READY_WITHIN, || Ok(tool.is_ready()))?;
+    }
+    for file in [COUNTED, COUNTED_TOO] {
+        let text = metrics::text(file)?;
+        ensure!(
+            metrics::value(&text, "nfs_trace_attached")? == 1.0,
+            "{text}"
+        );
     }
     fs::write(ALL_READY, "")?;
     wait_for("mounted", READY_WITHIN, || Ok(Path::new(MOUNTED).exists()))?;
@@ -233,7 +253,31 @@ pub(super) fn wait_module(ground: &Ground) -> Result<Held> {
     let known = report.count(|row| row["mount"] == client::MOUNT);
     ensure!(known == 8, "only {known} on a known mount");
     ensure!(report.modules.is_empty(), "{:?}", report.modules);
+    recorder.stop()?.expect(0)?;
+    let recorded = replay(RECORDING)?.report()?;
+    recorded.expect(1 + 5 + 7)?;
+    for (file, rows) in [(COUNTED, 8), (COUNTED_TOO, 13)] {
+        let opens = metrics::opens(&metrics::text(file)?)?;
+        ensure!(opens == rows, "{file}: {opens} opens instead of {rows}");
+    }
     held(
-        "waits, and says so; a mount and a command that come later are traced from their first open",
+        "waits, and says so, its metrics too; a mount and a command that come later are traced \
+         and recorded from their first open",
     )
+}
+
+/// Metrics are there before there is anything to count, say so, and are written again and again.
+fn says_nothing_yet(file: &str) -> Result<()> {
+    let stamp = |text: &str| metrics::value(text, "nfs_trace_last_write_timestamp_seconds");
+    let text = metrics::text(file)?;
+    ensure!(
+        metrics::value(&text, "nfs_trace_attached")? == 0.0,
+        "{text}"
+    );
+    ensure!(metrics::opens(&text)? == 0, "{text}");
+    ensure!(!text.contains("nfs_trace_info"), "of what? {text}");
+    let first = stamp(&text)?;
+    wait_for("metrics written again", READY_WITHIN, || {
+        Ok(stamp(&metrics::text(file)?)? > first)
+    })
 }
