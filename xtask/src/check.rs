@@ -92,7 +92,7 @@ pub const CHECKS: &[Check] = &[
     ),
     row(
         "top",
-        "--top on a terminal: rows, keys, sizes, a footer; the terminal restored after every end",
+        "--top on a terminal: rows, keys, sizes, modules that go, a footer; the terminal restored",
     ),
     row(
         "deep-path",

@@ -96,7 +96,7 @@ fn one(name: &str, ground: &Ground, version: NfsVersion) -> Result<Held> {
         "closed-pipe" => ending::closed_pipe(ground),
         "stack" => output::stack(ground),
         "text" => output::text(ground),
-        "top" => top::top(ground),
+        "top" => top::top(ground, version),
         "deep-path" => output::deep_path(ground),
         "bare" => refusal::bare(),
         "layout" => layout::layout(ground),

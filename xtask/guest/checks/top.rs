@@ -1,23 +1,32 @@
 //! `trace --top` on a terminal: what it shows, that keys and signals do what they should, and that
 //! the terminal is itself again after each way to end.
 
-use std::{fs::File, time::Duration};
+use std::{
+    fs::File,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
+use lab_contract::protocol::NfsVersion;
 use rustix::process::Signal;
 
 use super::{
     Held,
-    ground::{Ground, wait_for},
+    ground::{Ground, mount_both, wait_for},
     held, kernel,
+    modules::{is_module, load, unload_all},
     terminal::Terminal,
     tool::Tool,
 };
 
 const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
-/// A few pictures under TCG.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A few pictures under TCG, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// For measuring: time without opens, and opens.
+const IDLE: Duration = Duration::from_secs(5);
+const MANY: u64 = 300;
 const COLUMNS: u16 = 80;
 const LINES: u16 = 24;
 
@@ -84,7 +93,7 @@ fn restored(terminal: &Terminal, tool: Tool, fresh: &Terminal, status: i32) -> R
     Ok(after())
 }
 
-pub(super) fn top(ground: &Ground) -> Result<Held> {
+pub(super) fn top(ground: &Ground, version: NfsVersion) -> Result<Held> {
     let fresh = Terminal::new(COLUMNS, LINES)?;
 
     // What is shown, and q.
@@ -144,6 +153,13 @@ pub(super) fn top(ground: &Ground) -> Result<Held> {
     restored(&terminal, tool, &fresh, 0)?;
 
     stopped(&fresh)?;
+    let cost = cost(ground, &fresh)?;
+    let reloaded = if is_module("nfsv4")? {
+        reloaded(ground, &fresh, version)?;
+        "went on with modules loaded anew"
+    } else {
+        "no modules to unload here"
+    };
     let command = kernel::has_tracepoint_programs()?;
     if command {
         of_a_command(ground, &fresh)?;
@@ -153,7 +169,7 @@ pub(super) fn top(ground: &Ground) -> Result<Held> {
     Tool::run(&["trace", "--top"])?.refuses(64, &["--top", "terminal"])?;
     Tool::run(&["trace", "--top", "--format", "json"])?.expect(64)?;
     held(format!(
-        "{evidence}; resized, stopped, restored after every end"
+        "{evidence}; resized, stopped, restored after every end; {reloaded}; {cost}"
     ))
 }
 
@@ -179,6 +195,59 @@ fn stopped(fresh: &Terminal) -> Result<()> {
     }
     terminal.press("q")?;
     restored(&terminal, tool, fresh, 0).map(drop)
+}
+
+/// What the picture costs in processor time: while nothing happens, and while files are opened.
+fn cost(ground: &Ground, fresh: &Terminal) -> Result<String> {
+    let (terminal, tool) = started(&[])?;
+    let measure = |work: &dyn Fn() -> Result<()>| -> Result<(f64, f64)> {
+        let (used, began) = (tool.cpu_time()?, Instant::now());
+        work()?;
+        let took = began.elapsed().as_secs_f64();
+        let used = tool.cpu_time()?.saturating_sub(used).as_secs_f64();
+        Ok((100.0 * used / took, took))
+    };
+    let (idle, _) = measure(&|| {
+        thread::sleep(IDLE);
+        Ok(())
+    })?;
+    let (busy, took) = measure(&|| ground.opens("alpha", MANY, "often"))?;
+    wait(&terminal, &format!("{MANY} opens"))?;
+    terminal.press("q")?;
+    restored(&terminal, tool, fresh, 0)?;
+    Ok(format!(
+        "{idle:.1} % of a processor idle, {busy:.1} % at {:.0} opens a second",
+        MANY as f64 / took
+    ))
+}
+
+/// The client's modules go and come back: said in the picture, which goes on.
+fn reloaded(ground: &Ground, fresh: &Terminal, version: NfsVersion) -> Result<()> {
+    let (terminal, tool) = started(&[])?;
+    ground.opens("alpha", 3, "often")?;
+    wait(&terminal, "3 opens")?;
+    unload_all()?;
+    wait(&terminal, "module nfsv4 was unloaded: waiting")?;
+    wait(&terminal, "NOT ATTACHED")?;
+    // Keys are heard meanwhile.
+    terminal.press("?")?;
+    wait(&terminal, "KEYS AND COLUMNS")?;
+    terminal.press(" ")?;
+    ["nfs", "nfsv4"].into_iter().try_for_each(load)?;
+    wait(&terminal, "attached again after ")?;
+    mount_both(version)?;
+    ground.opens("alpha", 4, "often")?;
+    wait(&terminal, "7 opens")?;
+    let screen = terminal.screen(COLUMNS.into(), LINES.into());
+    ensure!(!screen.contains("NOT ATTACHED"), "it is:\n{screen}");
+    let often = line(&screen, "/top/often")?;
+    ensure!(often[1] == "7", "a name lost its count:\n{screen}");
+    terminal.press("q")?;
+    let after = restored(&terminal, tool, fresh, 0)?;
+    for words in ["7 opens: ", "unloaded once; opens in the "] {
+        ensure!(after.contains(words), "no `{words}`: {after}");
+    }
+    Ok(())
 }
 
 /// What a command prints is kept off the screen, and its status is passed on.
