@@ -42,7 +42,7 @@ pub(super) fn nothing_left(bench: &mut Bench<'_>) -> Result<()> {
 
 /// The tool once it has something on the server.
 fn in_the_middle(bench: &mut Bench<'_>, label: &str) -> Result<Running> {
-    let mut running = bench.start(label, &["/mnt", "--reproduce", "--timeout", "8s"])?;
+    let mut running = bench.start(label, &["/mnt", "--reproduce", "--timeout", "30s"])?;
     wait_for("the experiment begins", BEGUN_WITHIN, || {
         let begun = !own_files()?.is_empty();
         ensure!(
