@@ -14,7 +14,6 @@ use std::{
 use nfs_trace::{
     decode::decode,
     kernel::lookup_flags::LookupFlags,
-    mounts::Mount,
     notice::Notice,
     pipeline::{Pipeline, Show},
     record::Recorder,
@@ -22,7 +21,7 @@ use nfs_trace::{
     render::{Render, json::Json},
     row::Row,
     session::Session,
-    sink::{Sink, Surroundings},
+    sink::Sink,
     summary::{KernelCounts, Summary},
 };
 use nfs_trace_ebpf::abi::{RecordHeader, RecordKind};
@@ -150,31 +149,18 @@ impl Records {
     /// As a live trace does it.
     fn drain(&self, mut sink: Box<dyn Sink>) -> io::Result<()> {
         for (number, record) in self.iter().enumerate() {
-            sink.record(record, &mut Nothing)?;
+            sink.record(record, &mut ())?;
             if number % AT_ONCE == AT_ONCE - 1 {
                 sink.flush()?;
             }
         }
-        sink.finish(KernelCounts::default(), &mut Nothing)
+        sink.finish(KernelCounts::default(), &mut ())
     }
 }
 
 /// As `-o FILE` has it, but that nothing is kept.
 fn out() -> BufWriter<Box<dyn Write>> {
     BufWriter::with_capacity(1 << 16, Box::new(io::sink()))
-}
-
-/// A machine that tells nothing.
-struct Nothing;
-
-impl Surroundings for Nothing {
-    fn stack(&mut self, _id: u32) -> Option<Vec<String>> {
-        None
-    }
-
-    fn mounts(&mut self) -> Option<Vec<Mount>> {
-        None
-    }
 }
 
 /// Shows nothing.

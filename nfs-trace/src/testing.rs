@@ -3,7 +3,17 @@
 use crate::{
     event::Pointer,
     row::{Row, Rpcs},
-    trace::{NameCheck, OpenPath, PathWord},
+    trace::{Delegated, NameCheck, OpenPath, PathWord, Sent, Signals},
+};
+
+/// Every probe is in place.
+pub(crate) const SIGNALS: Signals = Signals {
+    verifier_check: true,
+    verifier_set: true,
+    inode_check: true,
+    lookups: true,
+    sent: Sent::OpenDone,
+    delegated: Delegated::StateidUpdate,
 };
 
 /// A complete cached open of a name that is not known, by process 1, at no time.

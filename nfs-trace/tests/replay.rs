@@ -12,7 +12,6 @@ use std::{
 
 use jiff::tz::TimeZone;
 use nfs_trace::{
-    mounts::Mount,
     pipeline::{Pipeline, Show},
     recording::{Item, Reader},
     render::{
@@ -21,24 +20,11 @@ use nfs_trace::{
         text::{Style, Text},
     },
     session::Session,
-    sink::{Sink as _, Surroundings},
+    sink::Sink as _,
     summary::KernelCounts,
 };
 
 use shared::Shared;
-
-/// A machine that tells nothing.
-struct Nothing;
-
-impl Surroundings for Nothing {
-    fn stack(&mut self, _id: u32) -> Option<Vec<String>> {
-        None
-    }
-
-    fn mounts(&mut self) -> Option<Vec<Mount>> {
-        None
-    }
-}
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
@@ -59,10 +45,10 @@ fn replay(session: Session, records: &[Vec<u8>], render: Box<dyn Render>) {
     let pipeline = Pipeline::start(session, Show::default(), render).expect("start");
     let mut pipeline = Box::new(pipeline);
     for record in records {
-        pipeline.record(record, &mut Nothing).expect("a record");
+        pipeline.record(record, &mut ()).expect("a record");
     }
     pipeline
-        .finish(KernelCounts::default(), &mut Nothing)
+        .finish(KernelCounts::default(), &mut ())
         .expect("the end");
 }
 

@@ -23,8 +23,11 @@
 
 use std::collections::HashMap;
 
-use super::{ARMING_NS, Delegated, OpenPath, Sent, Signals, Tracer};
-use crate::event::{DentryKind, Event, Fact, Open, OpenTask, Pointer, Revalidate, Stamp, Walk};
+use super::{ARMING_NS, OpenPath, Tracer};
+use crate::{
+    event::{DentryKind, Event, Fact, Open, OpenTask, Pointer, Revalidate, Stamp, Walk},
+    testing::SIGNALS,
+};
 
 struct Feed {
     tracer: Tracer,
@@ -58,16 +61,8 @@ fn value<T: std::str::FromStr + Default>(words: &[&str], key: &str) -> T {
 
 impl Feed {
     fn new() -> Self {
-        let signals = Signals {
-            verifier_check: true,
-            verifier_set: true,
-            inode_check: true,
-            lookups: true,
-            sent: Sent::OpenDone,
-            delegated: Delegated::StateidUpdate,
-        };
         Self {
-            tracer: Tracer::new(signals, 0),
+            tracer: Tracer::new(SIGNALS, 0),
             now: ARMING_NS,
             seqs: HashMap::new(),
             inside: HashMap::new(),

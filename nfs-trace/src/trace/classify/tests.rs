@@ -1,15 +1,9 @@
 //! Every word and its signs.
 
 use super::*;
-use crate::event::{Pointer, Walk};
-
-const ALL: Signals = Signals {
-    verifier_check: true,
-    verifier_set: true,
-    inode_check: true,
-    lookups: true,
-    sent: Sent::OpenDone,
-    delegated: Delegated::StateidUpdate,
+use crate::{
+    event::{Pointer, Walk},
+    testing::SIGNALS as ALL,
 };
 
 fn call(ret: i32) -> Revalidate {
