@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Error, Result, ensure};
 
 use super::{kernel, kernel::Kernel, vmlinux};
 use crate::{
@@ -109,7 +109,9 @@ pub(crate) fn fetch(kernel: &Kernel) -> Result<Devel> {
     })
 }
 
-/// The packages, each of exactly the image's version.
+/// The packages, each of exactly the image's version; but where an archive has replaced the build
+/// tools before the image (which is signed later), those of another revision, which is what the
+/// headers' package asks for.
 fn packages(pool: &Pool<'_>, kernel: &Kernel) -> Result<Vec<Package>> {
     let Kernel {
         release, version, ..
@@ -117,27 +119,34 @@ fn packages(pool: &Pool<'_>, kernel: &Kernel) -> Result<Vec<Package>> {
     let abi = release.strip_suffix("-amd64").unwrap_or(release);
     let source = source_name(version);
     // The build tools are named after the ABI, up to 6.1 as the source is.
-    let wanted = [
-        vec![format!("linux-headers-{release}")],
-        vec![format!("linux-headers-{abi}-common")],
-        vec![
-            format!("linux-kbuild-{abi}"),
-            source.replace("source", "kbuild"),
-        ],
-        vec![source],
+    let tools = [
+        format!("linux-kbuild-{abi}"),
+        source.replace("source", "kbuild"),
     ];
-    wanted
-        .iter()
-        .map(|names| {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            pool.versions(&names)?
-                .into_iter()
-                .find(|package| package.version == *version)
-                .with_context(|| {
-                    format!("find {} {version}, which the image has", names.join(" or "))
-                })
-        })
-        .collect()
+    let exactly = |names: &[String]| {
+        let found = versions(pool, names)?;
+        found
+            .into_iter()
+            .find(|package| package.version == *version)
+            .with_context(|| format!("find {} {version}, which the image has", names.join(" or ")))
+    };
+    let tools = exactly(&tools).or_else(|none| {
+        let found = versions(pool, &tools)?.into_iter().next().ok_or(none)?;
+        let Package { name, version, .. } = &found;
+        eprintln!("lab: building for Linux {release} with {name} {version}: its own is gone");
+        Ok::<_, Error>(found)
+    })?;
+    Ok(vec![
+        exactly(&[format!("linux-headers-{release}")])?,
+        exactly(&[format!("linux-headers-{abi}-common")])?,
+        tools,
+        exactly(&[source])?,
+    ])
+}
+
+fn versions(pool: &Pool<'_>, names: &[String]) -> Result<Vec<Package>> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    pool.versions(&names)
 }
 
 /// The libraries of kbuild's programs and pahole, which kbuild depends on, and scripts to run them.
