@@ -34,10 +34,29 @@ pub(crate) struct Options {
     /// without options beside it, all of `--full` in two halves
     #[arg(long, conflicts_with_all = ["no_lab", "full"])]
     rest: bool,
+    /// Of the guests only those with these kernels, as the table has them: debian:6.1, like:4.4
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "KERNEL",
+        conflicts_with = "no_lab"
+    )]
+    kernel: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let Options { no_lab, full, rest } = options;
+    let Options {
+        no_lab,
+        full,
+        rest,
+        kernel,
+    } = options;
+    for kernel in kernel {
+        ensure!(
+            MATRIX.iter().any(|row| row.kernel == kernel),
+            "no guest has the kernel `{kernel}`: see xtask/src/matrix.rs"
+        );
+    }
     let tools = setup::ensure(&Needs {
         programs: true,
         lab: !no_lab,
@@ -49,6 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let rows: Vec<&Row> = MATRIX
         .iter()
         .filter(|row| *full || row.slice != *rest)
+        .filter(|row| kernel.is_empty() || kernel.iter().any(|asked| asked == row.kernel))
         .collect();
     if *no_lab {
         let guests = rows.iter().map(|row| format!("{}: --no-lab", row.name()));
