@@ -26,8 +26,11 @@ pub(crate) fn root() -> Result<PathBuf> {
 
 /// Keeps other xtasks out of one part of the cache until dropped.
 pub(crate) fn lock(name: &str) -> Result<File> {
-    let path = root()?.join(format!("{name}.lock"));
-    let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+    lock_file(&root()?.join(format!("{name}.lock")))
+}
+
+fn lock_file(path: &Path) -> Result<File> {
+    let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
     file.lock()
         .with_context(|| format!("lock {}", path.display()))?;
     Ok(file)
@@ -39,8 +42,16 @@ pub(crate) fn is_made(dir: &Path, key: &str) -> bool {
 }
 
 /// Makes `dir` from `key` unless it is there. `fill` gets a fresh folder beside it, which takes
-/// its place only when complete: an interrupted run leaves nothing half made behind.
+/// its place only when complete: an interrupted run leaves nothing half made behind. Whoever wants
+/// the same meanwhile waits, and takes what was made.
 pub(crate) fn make(dir: &Path, key: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if is_made(dir, key) {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        create_dir(parent)?;
+    }
+    let _lock = lock_file(&dir.with_added_extension("lock"))?;
     if is_made(dir, key) {
         return Ok(());
     }
@@ -86,7 +97,42 @@ pub(crate) fn keep(file: &Path, text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::{
+            Barrier,
+            atomic::{AtomicU32, Ordering},
+        },
+        thread,
+        time::Duration,
+    };
+
     use super::*;
+
+    #[test]
+    fn two_that_want_the_same_make_it_once() {
+        let dir = env::temp_dir().join(format!("nfs-trace-cache-two-{}", std::process::id()));
+        let both = Barrier::new(2);
+        let made = AtomicU32::new(0);
+        let want = || {
+            both.wait();
+            make(&dir, "a", |to| {
+                made.fetch_add(1, Ordering::Relaxed);
+                // Long enough for the other one to find nothing made.
+                thread::sleep(Duration::from_millis(100));
+                write(&to.join("file"), "text")
+            })
+        };
+        thread::scope(|threads| {
+            let first = threads.spawn(want);
+            let second = threads.spawn(want);
+            first.join().unwrap().unwrap();
+            second.join().unwrap().unwrap();
+        });
+        assert_eq!(made.into_inner(), 1);
+        assert_eq!(read(&dir.join("file")).unwrap(), "text");
+        remove_dir(&dir).unwrap();
+        fs::remove_file(dir.with_added_extension("lock")).unwrap();
+    }
 
     #[test]
     fn made_once_for_one_key_and_again_for_another() {
@@ -101,5 +147,6 @@ mod tests {
         assert_eq!(read(&dir.join("file")).unwrap(), "third");
         remove_dir(&dir).unwrap();
         remove_dir(&dir.with_added_extension("partial")).unwrap();
+        fs::remove_file(dir.with_added_extension("lock")).unwrap();
     }
 }
