@@ -13,8 +13,8 @@ use super::{
     report::{Kind, Mount, Report, Verdict},
 };
 
-/// What is wrong with one cell; nothing if it passes.
-pub(crate) fn judge(measured: &Measured, client: Client) -> Vec<String> {
+/// What is wrong with one cell; nothing if it passes. `release`: of the guest's kernel.
+pub(crate) fn judge(measured: &Measured, client: Client, release: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if let Some(error) = &measured.error {
         problems.push(error.clone());
@@ -26,7 +26,7 @@ pub(crate) fn judge(measured: &Measured, client: Client) -> Vec<String> {
             "" => String::new(),
             label => format!("{label}: "),
         };
-        let found = run(measured, asked, client);
+        let found = run(measured, asked, client, release);
         problems.extend(found.iter().map(|problem| format!("{label}{problem}")));
         if !found.is_empty() {
             problems.push(format!("{label}{}", said(asked)));
@@ -61,12 +61,12 @@ impl Problems {
     }
 }
 
-fn run(measured: &Measured, asked: &Asked, client: Client) -> Vec<String> {
+fn run(measured: &Measured, asked: &Asked, client: Client, release: &str) -> Vec<String> {
     let mut problems = Problems::default();
     problems.check(asked.left.is_empty(), || {
         format!("left behind: {}", asked.left.join(", "))
     });
-    match expect::expected(&measured.cell, &asked.label, client) {
+    match expect::expected(&measured.cell, &asked.label, client, release) {
         Expected::Report(wanted) => match Report::read(&asked.out) {
             Ok(report) => {
                 whole(&mut problems, asked, &report, &wanted);

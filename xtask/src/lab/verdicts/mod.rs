@@ -176,7 +176,7 @@ pub(crate) fn execute(
                     owed.remove(&measured.cell),
                     "guest sent {case} over v{version} twice or unasked"
                 );
-                let problems = judge::judge(&measured, client);
+                let problems = judge::judge(&measured, client, &kernel.release);
                 show(&measured, &problems);
                 outcomes.push((*measured, problems));
             }
