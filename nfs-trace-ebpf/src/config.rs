@@ -1,6 +1,7 @@
-//! What user space tells the programs: one value of an array map.
+//! What user space tells the programs: one value of a map.
 //!
-//! A map and not globals, because kernels before 5.2 have no globals.
+//! Kernels before 5.2 have no globals: the legacy object has a map of this name, the other one the
+//! section [`CONFIG_SECTION`].
 
 use core::mem::size_of;
 
@@ -15,6 +16,9 @@ pub const ABSENT: u32 = u32::MAX;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Config {
+    /// Address of rename_lock (fs/dcache.c), whose sequence says whether any dentry was renamed or
+    /// moved (__d_move() and what calls it hold it, 4.4 to 7.3); 0 if unknown.
+    pub rename_lock: u64,
     /// [`OFF`] until every probe is attached, so that no path is half seen; then [`ARMED`].
     pub armed: u32,
     /// `FILTER_*` bits.
@@ -35,8 +39,33 @@ pub struct Config {
     pub only_tgid: u32,
     /// The one super block to trace, with [`FILTER_DEV`]; 0: those in the map of devices.
     pub only_dev: u32,
+    /// Always 0.
+    pub reserved: u32,
     /// Byte offsets of kernel fields.
     pub offsets: Offsets,
+}
+
+/// The map with the configuration of the object for the ring buffer.
+pub const CONFIG_SECTION: &str = ".data.config";
+/// The same of the legacy object.
+pub const CONFIG_MAP: &str = "CONFIG";
+
+impl Config {
+    /// Nothing is done and nothing known.
+    pub const NONE: Self = Self {
+        rename_lock: 0,
+        armed: OFF,
+        filters: 0,
+        stacks: 0,
+        revalidate_dentry_arg: 0,
+        lookup_open: 0,
+        fork_child_pid: ABSENT,
+        generation: 0,
+        only_tgid: 0,
+        only_dev: 0,
+        reserved: 0,
+        offsets: Offsets::NONE,
+    };
 }
 
 /// [`Config::armed`]: nothing is done.
@@ -108,7 +137,7 @@ impl Offsets {
 /// Size of [`Config`] in bytes: the value size of the map.
 pub const CONFIG_SIZE: usize = size_of::<Config>();
 
-const _: () = assert!(CONFIG_SIZE == 4 * (9 + 12));
+const _: () = assert!(CONFIG_SIZE == 8 + 4 * (10 + 12));
 
 /// What one program did, summed over the CPUs by user space.
 #[repr(C)]

@@ -2,6 +2,8 @@
 //! whole workspace can be checked at once.
 
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+// For `bpf::opaque`; building core for this target takes unstable features anyway.
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
 mod bpf;

@@ -15,7 +15,8 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use nfs_trace_ebpf::config::{
-    ABSENT, ARMED, CONFIG_SIZE, Config, FILTER_DEV, FILTER_TGID, FILTER_TID, OFF,
+    ABSENT, ARMED, CONFIG_MAP, CONFIG_SECTION, CONFIG_SIZE, Config, FILTER_DEV, FILTER_TGID,
+    FILTER_TID, OFF,
 };
 use rustix::thread::{MembarrierCommand, membarrier};
 use zerocopy::IntoBytes;
@@ -23,7 +24,7 @@ use zerocopy::IntoBytes;
 use crate::{
     counts,
     exit::{Exit, ExitError, status_of},
-    kernel::{Facts, layout::Layout, leftovers::Lines},
+    kernel::{Facts, layout::Layout, leftovers::Lines, symbols::RENAME_LOCK},
     object,
     perf::Arrived,
     place::{self, Links, Placed},
@@ -199,7 +200,12 @@ impl Attached {
 
     fn set(&mut self, armed: u32) -> anyhow::Result<()> {
         self.config.armed = armed;
-        let map = self.ebpf.map_mut("CONFIG").context("no map CONFIG")?;
+        let name = match self.transport {
+            Transport::Ring => CONFIG_SECTION,
+            Transport::Perf => CONFIG_MAP,
+        };
+        let map = self.ebpf.map_mut(name);
+        let map = map.with_context(|| format!("no map {name}"))?;
         let mut map: Array<_, [u8; CONFIG_SIZE]> = Array::try_from(map)?;
         let bytes: [u8; CONFIG_SIZE] = self
             .config
@@ -269,7 +275,9 @@ impl Attached {
 }
 
 fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
+    let rename_lock = facts.symbols.get(RENAME_LOCK);
     Config {
+        rename_lock: rename_lock.map_or(0, |lock| lock.address),
         armed: OFF,
         filters: 0,
         stacks: u32::from(options.stacks),
@@ -281,6 +289,7 @@ fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
         generation: 0,
         only_tgid: 0,
         only_dev: 0,
+        reserved: 0,
         offsets: layout.for_programs(),
     }
 }

@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 use aya::{Ebpf, maps::Array, programs::KProbe};
 use nfs_trace_ebpf::{
     calibration::{SAMPLE_SIZE, Sample},
-    config::{CONFIG_SIZE, Config, Offsets},
+    config::{CONFIG_MAP, CONFIG_SIZE, Config, Offsets},
     probes::{LAYOUT_PROGRAM, LAYOUT_SYMBOLS},
 };
 use rustix::fs::{OFlags, fcntl_getfl, major, minor};
@@ -169,7 +169,7 @@ impl Calibration {
         let mut config = Config::new_zeroed();
         config.offsets = *offsets;
         let config: [u8; CONFIG_SIZE] = zerocopy::transmute!(config);
-        self.array("CONFIG")?.set(0, config, 0)?;
+        self.array(CONFIG_MAP)?.set(0, config, 0)?;
         let mut asked = Sample::default();
         let comm = asked.comm.as_mut_bytes();
         for (to, from) in comm.iter_mut().zip(thread.bytes()) {

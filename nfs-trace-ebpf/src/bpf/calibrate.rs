@@ -11,8 +11,8 @@ use nfs_trace_ebpf::calibration::{Component, Sample};
 
 use super::{
     emit::comm,
+    flavour::config,
     kread::{dev_of_dentry, dev_of_inode, read},
-    maps::config,
     names::Link,
 };
 

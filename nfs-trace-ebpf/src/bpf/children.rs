@@ -1,8 +1,6 @@
 //! Threads come and go: follows `trace -- COMMAND` into its children and threads, by tid,
 //! and sees to what a thread leaves behind.
 
-use core::hint::black_box;
-
 use aya_ebpf::{EbpfContext, macros::tracepoint, programs::TracePointContext};
 #[cfg(feature = "legacy")]
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
@@ -17,6 +15,7 @@ use super::{
     flavour::diagnose,
     kread::read,
     maps::{Counts, TIDS, following},
+    opaque::zero,
     thread::{end_thread, missed, thread_of, tid},
 };
 
@@ -84,10 +83,8 @@ fn try_exit(ctx: &impl EbpfContext) -> Option<()> {
         missed(&mut counts, thread, thread.active);
         thread.active = 0;
         thread.flags |= FLAG_MISSED_RETURN;
-        // Any record carries the flag; a name that was never sent makes it a record. (Zeros
-        // that the compiler sees would become a call of memset.)
-        let zero = black_box(0);
-        thread.comm = [zero, zero];
+        // Any record carries the flag; a name that was never sent makes it a record.
+        thread.comm = [zero(), zero()];
         ensure_comm(ctx, &mut counts, Id::Exit, thread);
     }
     end_thread(tid);

@@ -1,6 +1,6 @@
 //! The way out: puts a record together, and counts what found no room.
 
-use core::{hint::black_box, mem::size_of};
+use core::mem::{MaybeUninit, size_of};
 
 use aya_ebpf::{
     EbpfContext,
@@ -13,7 +13,7 @@ use nfs_trace_ebpf::{
     state::{KEEPS_REVALIDATE, KEEPS_TASK, Thread},
 };
 
-use super::{flavour, maps::Counts};
+use super::{flavour, maps::Counts, opaque::zero};
 
 /// Now, ns of CLOCK_MONOTONIC.
 #[inline(always)]
@@ -114,17 +114,21 @@ pub(crate) fn send_with_kept(
     ctx: &impl EbpfContext,
     counts: &mut Counts,
     thread: &mut Thread,
-    start_ns: u64,
-    payload: Open,
+    payload: impl FnOnce(&Thread) -> Open,
 ) {
-    let header = header(thread, RecordKind::FileOpen, start_ns);
+    let header = header(thread, RecordKind::FileOpen, thread.open_start);
     thread.keeps = 0;
-    let whole = Whole {
-        revalidate: thread.revalidate,
-        task: thread.task,
-        open: Record { header, payload },
+    let fill = |whole: &mut MaybeUninit<Whole>| {
+        let whole = whole.as_mut_ptr();
+        // SAFETY: within the room. (As a value it would be put together on the stack first.)
+        unsafe {
+            (&raw mut (*whole).revalidate).write(thread.revalidate);
+            (&raw mut (*whole).task).write(thread.task);
+            let payload = payload(thread);
+            (&raw mut (*whole).open).write(Record { header, payload });
+        }
     };
-    if flavour::send(ctx, whole) {
+    if flavour::send_filled(ctx, fill) {
         thread.flags = 0;
         return;
     }
@@ -144,10 +148,8 @@ const _: () = assert!(size_of::<CommWords>() == size_of::<Comm>());
 #[inline(always)]
 pub(crate) fn comm() -> [u64; 2] {
     // The helper leaves alone what lies behind the name (seen on 6.1): that would be bytes of
-    // this program's stack, and another name each time. (Zeros that the compiler sees would
-    // become a call of memset.)
-    let zero = black_box(0);
-    let mut comm = [zero, zero];
+    // this program's stack, and another name each time.
+    let mut comm = [zero(), zero()];
     // SAFETY: the buffer has 16 bytes.
     unsafe { bpf_get_current_comm(comm.as_mut_ptr().cast(), 16) };
     comm

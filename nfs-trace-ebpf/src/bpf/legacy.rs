@@ -19,10 +19,14 @@ use aya_ebpf::{
 };
 use nfs_trace_ebpf::{
     abi::{NAME_MAX, Name, RecordHeader},
+    config::Config,
     state::Thread,
 };
 
 use super::{kread::fill, maps::cpu};
+
+#[map]
+static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
 
 /// Records for user space, one buffer for each CPU.
 #[map]
@@ -62,6 +66,12 @@ macro_rules! diagnose {
 }
 pub(crate) use diagnose;
 
+/// The configuration, armed or not.
+#[inline(always)]
+pub(crate) fn config() -> Option<&'static Config> {
+    CONFIG.get(0)
+}
+
 /// A thread's state.
 #[inline(always)]
 pub(crate) fn thread(tid: u32) -> Option<*mut Thread> {
@@ -94,9 +104,25 @@ fn place(dentry: u64) -> Option<&'static mut Known> {
     Some(unsafe { &mut *known })
 }
 
+/// Nothing is kept of what was asked a moment ago: the map of dentries is as quick.
+#[inline(always)]
+pub(crate) fn recent_key(_config: &Config, _link: (u64, u64)) -> Option<u64> {
+    None
+}
+
+/// See [`recent_key`].
+#[inline(always)]
+pub(crate) fn recent_dev(_dentry: u64, _key: u64, _now_ns: u64) -> Option<u32> {
+    None
+}
+
+/// See [`recent_key`].
+#[inline(always)]
+pub(crate) fn remember(_dentry: u64, _key: u64, _now_ns: u64, _dev: u32) {}
+
 /// Whether the dentry and all its ancestors were sent as `chain` has it.
 #[inline(always)]
-pub(crate) fn knows_chain(dentry: u64, chain: u64, _now_ns: u64) -> bool {
+pub(crate) fn knows_chain(dentry: u64, chain: u64) -> bool {
     place(dentry).is_some_and(|known| known.dentry == dentry && known.chain == chain)
 }
 
@@ -154,6 +180,18 @@ pub(crate) const KEEPS: bool = false;
 #[inline(always)]
 pub(crate) fn send<R: 'static>(ctx: &impl EbpfContext, record: R) -> bool {
     output(ctx, (&raw const record).cast(), size_of::<R>())
+}
+
+/// The same for what `fill` writes.
+#[inline(always)]
+pub(crate) fn send_filled<R: 'static>(
+    ctx: &impl EbpfContext,
+    fill: impl FnOnce(&mut MaybeUninit<R>),
+) -> bool {
+    let mut room = MaybeUninit::uninit();
+    ready(&mut room);
+    fill(&mut room);
+    output(ctx, room.as_ptr().cast(), size_of::<R>())
 }
 
 #[inline(always)]

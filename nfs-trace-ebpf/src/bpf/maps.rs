@@ -10,8 +10,10 @@ use nfs_trace_ebpf::{
     probes::Id,
 };
 
-#[map]
-static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
+use super::{
+    flavour::config,
+    kread::{dev_of_dentry, dev_of_inode},
+};
 
 /// Programs that others jump to.
 #[map]
@@ -34,12 +36,6 @@ pub(crate) static DEVS: HashMap<u32, u8> = HashMap::with_max_entries(1024, 0);
 /// set by the loader.
 #[map]
 static COUNTERS: Array<CpuCounters> = Array::with_max_entries(1, 0);
-
-/// The configuration, armed or not.
-#[inline(always)]
-pub(crate) fn config() -> Option<&'static Config> {
-    CONFIG.get(0)
-}
 
 /// The configuration, once everything is attached.
 #[inline(always)]
@@ -182,11 +178,22 @@ impl Run {
             || TGIDS.get_ptr(self.tgid()).is_some()
     }
 
-    /// Whether this super block's opens are asked for.
+    /// Whether opens on this dentry's super block are asked for.
     #[inline(always)]
-    pub(crate) fn wanted_dev(&self, dev: u32) -> bool {
+    pub(crate) fn wanted_dentry(&self, dentry: u64) -> bool {
+        self.config.filters & FILTER_DEV == 0 || self.wanted_dev(dev_of_dentry(self.config, dentry))
+    }
+
+    /// The same for an inode.
+    #[inline(always)]
+    pub(crate) fn wanted_inode(&self, inode: u64) -> bool {
+        self.config.filters & FILTER_DEV == 0 || self.wanted_dev(dev_of_inode(self.config, inode))
+    }
+
+    /// Whether this super block's opens are asked for, which not all are.
+    #[inline(always)]
+    fn wanted_dev(&self, dev: u32) -> bool {
         match self.config.only_dev {
-            _ if self.config.filters & FILTER_DEV == 0 => true,
             0 => DEVS.get_ptr(dev).is_some(),
             only => only == dev,
         }

@@ -1,9 +1,9 @@
 //! The programs themselves.
 //!
-//! Each program is a pair `name` / `try_name`, small, without bpf-to-bpf calls and
-//! without globals. Kernel memory is read in `kread` only; maps live in `maps` and in
-//! the flavour; records leave through `emit`. A record is sent when a call returns, so
-//! that one record holds entry and return.
+//! Each program is a pair `name` / `try_name`, small and without bpf-to-bpf calls. Kernel
+//! memory is read in `kread` only; maps live in `maps` and in the flavour; records leave
+//! through `emit`. A record is sent when a call returns, so that one record holds entry and
+//! return.
 //!
 //! There are two flavours, two objects from this one source: `modern` sends through a
 //! ring buffer (5.8 and later), `legacy` through a perf event array and with nothing that
@@ -32,6 +32,7 @@ mod maps;
 #[cfg(not(feature = "legacy"))]
 mod modern;
 mod names;
+mod opaque;
 mod open;
 mod opentask;
 mod revalidate;

@@ -1,6 +1,9 @@
 //! The flavour for kernels with a ring buffer (5.8 and later).
 
-use core::mem::{MaybeUninit, offset_of, size_of};
+use core::{
+    cell::UnsafeCell,
+    mem::{MaybeUninit, offset_of, size_of},
+};
 
 use aya_ebpf::{
     EbpfContext,
@@ -12,8 +15,21 @@ use aya_ebpf::{
 pub(crate) use aya_log_ebpf::warn as diagnose;
 use nfs_trace_ebpf::{
     abi::{NAME_MAX, Name, RecordHeader},
+    config::Config,
     state::Thread,
 };
+
+use super::{kread::read, names::mix, opaque::opaque};
+
+/// The configuration, which user space writes. A global (5.2): its address stands in the programs,
+/// where a map's value has to be looked up.
+#[unsafe(link_section = ".data.config")]
+static CONFIG: Shared = Shared(UnsafeCell::new(Config::NONE));
+
+struct Shared(UnsafeCell<Config>);
+
+// SAFETY: programs read words of it.
+unsafe impl Sync for Shared {}
 
 /// Records for user space. Its size is set by the loader.
 #[map]
@@ -49,6 +65,15 @@ struct Known {
     chain: u64,
 }
 
+/// The configuration, armed or not.
+#[inline(always)]
+pub(crate) fn config() -> Option<&'static Config> {
+    // Opaque: no program writes it, so it would be taken for what it is at first.
+    let config = opaque(CONFIG.0.get() as u64) as *const Config;
+    // SAFETY: a global, aligned, of words that user space may change between two reads.
+    Some(unsafe { &*config })
+}
+
 /// A thread's state.
 #[inline(always)]
 pub(crate) fn thread(tid: u32) -> Option<*mut Thread> {
@@ -68,7 +93,8 @@ pub(crate) fn end_thread(tid: u32) {
 }
 
 /// Dentries that were just asked for: each has one place, and takes it from another one. It
-/// answers for DENTRIES, whose look-up takes ten times as many instructions.
+/// answers for DENTRIES, whose look-up takes ten times as many instructions, and for the walk over
+/// the parents.
 #[map]
 static RECENT: Array<Recent> = Array::with_max_entries(1 << RECENT_BITS, 0);
 
@@ -79,39 +105,75 @@ const RECENT_BITS: u32 = 13;
 const RECENT_NS: u64 = 100_000_000;
 
 /// Value of the map RECENT. Two CPUs may write one place at a time: whatever comes of it belongs
-/// to no dentry, or has the hash of another time, which is no dentry's hash now.
+/// to no dentry, or has a sum that is no dentry's now.
 #[repr(C)]
 struct Recent {
     dentry: u64,
-    chain: u64,
+    /// Of its key and [`Self::dev`].
+    sum: u64,
     at_ns: u64,
+    /// s_dev of its super block.
+    dev: u64,
+}
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[inline(always)]
+fn recent(dentry: u64) -> Option<&'static mut Recent> {
+    let hash = dentry.wrapping_mul(GOLDEN) >> (64 - RECENT_BITS);
+    let recent = RECENT.get_ptr_mut(hash as u32)?;
+    // SAFETY: words of a value that is always there; see [`Recent`] for races.
+    Some(unsafe { &mut *recent })
+}
+
+/// What stays the same for as long as a dentry has its name and parent, and nothing anywhere was
+/// renamed or moved: its path is the same then. (A parent does not go before its children.)
+/// `link`: its parent and identity. Nothing if that is not known.
+#[inline(always)]
+pub(crate) fn recent_key(config: &Config, (parent, identity): (u64, u64)) -> Option<u64> {
+    if parent == 0 {
+        return None;
+    }
+    let renames = read::<u32>(config.rename_lock, 0)?;
+    // An odd sequence: something is being renamed.
+    if renames & 1 != 0 {
+        return None;
+    }
+    let epoch = u64::from(config.generation) << 32 | u64::from(renames);
+    Some(mix(identity, epoch))
+}
+
+/// The super block's s_dev, if the dentry and all its ancestors were sent, and had this key when
+/// that was asked a moment ago.
+#[inline(always)]
+pub(crate) fn recent_dev(dentry: u64, key: u64, now_ns: u64) -> Option<u32> {
+    let recent = recent(dentry)?;
+    let dev = recent.dev;
+    (recent.dentry == dentry
+        && recent.sum == key ^ dev.wrapping_mul(GOLDEN)
+        && now_ns.wrapping_sub(recent.at_ns) < RECENT_NS)
+        .then_some(dev as u32)
+}
+
+/// The dentry and all its ancestors were sent.
+#[inline(always)]
+pub(crate) fn remember(dentry: u64, key: u64, now_ns: u64, dev: u32) {
+    if let Some(recent) = recent(dentry) {
+        let dev = u64::from(dev);
+        *recent = Recent {
+            dentry,
+            sum: key ^ dev.wrapping_mul(GOLDEN),
+            at_ns: now_ns,
+            dev,
+        };
+    }
 }
 
 /// Whether the dentry and all its ancestors were sent as `chain` has it.
 #[inline(always)]
-pub(crate) fn knows_chain(dentry: u64, chain: u64, now_ns: u64) -> bool {
-    let hash = dentry.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - RECENT_BITS);
-    let Some(recent) = RECENT.get_ptr_mut(hash as u32) else {
-        return false;
-    };
-    // SAFETY: words of a value that is always there; see [`Recent`] for races.
-    let recent = unsafe { &mut *recent };
-    if recent.dentry == dentry
-        && recent.chain == chain
-        && now_ns.wrapping_sub(recent.at_ns) < RECENT_NS
-    {
-        return true;
-    }
+pub(crate) fn knows_chain(dentry: u64, chain: u64) -> bool {
     // SAFETY: the value is read at once; a torn one only sends a name again.
-    let known = unsafe { DENTRIES.get(dentry) }.is_some_and(|known| known.chain == chain);
-    if known {
-        *recent = Recent {
-            dentry,
-            chain,
-            at_ns: now_ns,
-        };
-    }
-    known
+    unsafe { DENTRIES.get(dentry) }.is_some_and(|known| known.chain == chain)
 }
 
 /// Whether the dentry was sent with this parent and name.
@@ -152,11 +214,22 @@ pub(crate) const KEEPS: bool = true;
 
 /// Sends a record, or several that lie one behind the other; says whether there was room.
 #[inline(always)]
-pub(crate) fn send<R: 'static>(_ctx: &impl EbpfContext, record: R) -> bool {
+pub(crate) fn send<R: 'static>(ctx: &impl EbpfContext, record: R) -> bool {
+    send_filled(ctx, |room: &mut MaybeUninit<R>| {
+        room.write(record);
+    })
+}
+
+/// The same for what is large: `fill` writes all of it, where it goes.
+#[inline(always)]
+pub(crate) fn send_filled<R: 'static>(
+    _ctx: &impl EbpfContext,
+    fill: impl FnOnce(&mut MaybeUninit<R>),
+) -> bool {
     let Some(mut entry) = EVENTS.reserve::<R>(0) else {
         return false;
     };
-    entry.write(record);
+    fill(&mut entry);
     entry.submit(0);
     true
 }

@@ -2,8 +2,8 @@
 //!
 //! A name travels once per dentry and name. Whether anything on the way to the root
 //! has changed (a rename, a moved directory, an address used again) is seen from one
-//! hash over the whole chain of parents, so the usual open costs one short walk and
-//! one map lookup.
+//! hash over the whole chain of parents. Where the flavour can tell that nothing was
+//! renamed since it looked, a moment ago, the usual open has not even that walk.
 
 use core::mem::{MaybeUninit, size_of};
 
@@ -18,7 +18,7 @@ use nfs_trace_ebpf::{
 use super::{
     emit::{header, now},
     flavour::{self, knows, knows_chain, learn, learn_chain, send_name},
-    kread::{read, read_into},
+    kread::{dev_of_dentry, read, read_into},
     maps::{JUMPS, Run},
     thread::thread_of,
 };
@@ -85,21 +85,37 @@ impl Node {
 }
 
 /// Makes the names on the way from `dentry` to its root known to user space, before
-/// anything else is sent about it. The last thing that an entry program does: sending
-/// is a program of its own that jumps from parent to parent. As a loop in its callers it
-/// cost the verifier a million instructions (measured on 6.1), as many as it takes.
+/// anything else is sent about it; and the super block known to the thread (`dev`, or the
+/// dentry's where that is 0). The last thing that an entry program does: sending is a program of
+/// its own that jumps from parent to parent. As a loop in its callers it cost the verifier a
+/// million instructions (measured on 6.1), as many as it takes.
 #[inline(always)]
 pub(crate) fn ensure_named(
     ctx: &ProbeContext,
     run: &mut Run,
     thread: &mut Thread,
     dentry: u64,
+    dev: u32,
     link: (u64, u64),
     now_ns: u64,
 ) -> Option<()> {
     thread.named = dentry;
+    // Before the walk: a rename in the middle of it makes the key useless.
+    let key = flavour::recent_key(run.config, link);
+    let recent = key.and_then(|key| flavour::recent_dev(dentry, key, now_ns));
+    let dev = match dev {
+        0 => recent.unwrap_or_else(|| dev_of_dentry(run.config, dentry)),
+        dev => dev,
+    };
+    thread.dev = dev;
+    if recent.is_some() {
+        return None;
+    }
     let chain = chain(run.config, dentry, link)?;
-    if knows_chain(dentry, chain, now_ns) {
+    if knows_chain(dentry, chain) {
+        if let Some(key) = key {
+            flavour::remember(dentry, key, now_ns, dev);
+        }
         return None;
     }
     thread.node = dentry;
@@ -170,7 +186,7 @@ fn chain(config: &Config, dentry: u64, (parent, identity): (u64, u64)) -> Option
 }
 
 #[inline(always)]
-fn mix(chain: u64, identity: u64) -> u64 {
+pub(crate) fn mix(chain: u64, identity: u64) -> u64 {
     (chain ^ identity)
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
         .rotate_left(29)

@@ -14,10 +14,10 @@ use nfs_trace_ebpf::{
 use super::{
     emit::{emit, ensure_comm, now, send_kept, send_with_kept},
     flavour,
-    kread::{dev_of_dentry, dev_of_inode, read},
+    kread::{dev_of_inode, read},
     maps::Run,
     names::ensure_named,
-    thread::{current_or_new, enter, inside, leave, thread_of},
+    thread::{current, enter, inside, leave, new_thread, thread_of},
 };
 
 /// Within so much time after a name was seen to, its dentry is the same one still: a file is opened
@@ -40,26 +40,30 @@ fn try_file_open(ctx: &ProbeContext) -> Option<()> {
     let config = run.config;
     let inode: u64 = ctx.arg(0)?;
     let file: u64 = ctx.arg(1)?;
-    let dentry = read(file, config.offsets.file_dentry).unwrap_or(0);
-    let start = now();
-    // The usual way here is from its revalidation, which was the last that the thread did.
-    let last = thread_of(run.tid()).filter(|last| {
-        dentry != 0
-            && last.named == dentry
-            && start.wrapping_sub(last.revalidate_start) < AT_ONCE_NS
-    });
-    let (dev, goes_on) = match &last {
-        Some(last) => (
-            last.dev,
-            last.keeps == KEEPS_REVALIDATE && last.generation == config.generation,
-        ),
-        None => (dev_of_inode(config, inode), false),
+    // A thread without a state turns away first: most of those whose opens are not asked for.
+    let (thread, dentry, start, named, goes_on) = match thread_of(run.tid()) {
+        Some(thread) => {
+            let dentry = read(file, config.offsets.file_dentry).unwrap_or(0);
+            let start = now();
+            // The usual way here is from its revalidation, which was the last that it did.
+            let named = dentry != 0
+                && thread.named == dentry
+                && start.wrapping_sub(thread.revalidate_start) < AT_ONCE_NS;
+            if !named && !run.wanted_inode(inode) {
+                return None;
+            }
+            let kept = thread.keeps == KEEPS_REVALIDATE && thread.generation == config.generation;
+            (thread, dentry, start, named, named && kept)
+        }
+        None => {
+            if !run.wanted_inode(inode) {
+                return None;
+            }
+            let dentry = read(file, config.offsets.file_dentry).unwrap_or(0);
+            (new_thread(&mut run)?, dentry, now(), false, false)
+        }
     };
-    let named = last.is_some();
-    if !run.wanted_dev(dev) {
-        return None;
-    }
-    let thread = begin(&mut run, ctx, FILE_OPEN, dev, goes_on, start)?;
+    begin(&mut run, ctx, thread, FILE_OPEN, goes_on, start);
     thread.open_file = file;
     thread.open_dentry = dentry;
     thread.open_flags = read(file, config.offsets.file_flags).unwrap_or(u32::MAX);
@@ -68,7 +72,9 @@ fn try_file_open(ctx: &ProbeContext) -> Option<()> {
     if named {
         return None;
     }
-    ensure_named(ctx, &mut run, thread, dentry, (0, 0), start)
+    // Where another file system lies above, the dentry is of that one: the inode never is.
+    let dev = dev_of_inode(config, inode);
+    ensure_named(ctx, &mut run, thread, dentry, dev, (0, 0), start)
 }
 
 #[kprobe]
@@ -82,24 +88,23 @@ fn nfst_atomic_in(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 fn try_atomic_open(ctx: &ProbeContext) -> Option<()> {
     let mut run = Run::of_opener(Id::AtomicOpenIn)?;
-    let config = run.config;
     if !run.wanted() {
         return None;
     }
     let dentry: u64 = ctx.arg(1)?;
     let file: u64 = ctx.arg(2)?;
     let open_flags: u32 = ctx.arg(3)?;
-    let dev = dev_of_dentry(config, dentry);
-    if !run.wanted_dev(dev) {
+    if !run.wanted_dentry(dentry) {
         return None;
     }
     let start = now();
-    let thread = begin(&mut run, ctx, ATOMIC_OPEN, dev, false, start)?;
+    let thread = current(&mut run)?;
+    begin(&mut run, ctx, thread, ATOMIC_OPEN, false, start);
     thread.open_file = file;
     thread.open_dentry = dentry;
     thread.open_flags = open_flags;
     thread.open_fileid = 0;
-    ensure_named(ctx, &mut run, thread, dentry, (0, 0), start)
+    ensure_named(ctx, &mut run, thread, dentry, 0, (0, 0), start)
 }
 
 /// Notes that the thread entered `call`.
@@ -107,27 +112,21 @@ fn try_atomic_open(ctx: &ProbeContext) -> Option<()> {
 fn begin(
     run: &mut Run,
     ctx: &ProbeContext,
+    thread: &mut Thread,
     call: u8,
-    dev: u32,
     goes_on: bool,
     start: u64,
-) -> Option<&'static mut Thread> {
-    let Some(thread) = current_or_new(run) else {
-        run.count(|it| it.lost += 1);
-        return None;
-    };
+) {
     enter(ctx, run, thread, call, goes_on);
     thread.tasks = 0;
     thread.stateid_updates = 0;
     thread.signs = 0;
     thread.lookups = 0;
-    thread.dev = dev;
     thread.stack_id = -1;
     if run.config.stacks != 0 {
         thread.stack_id = flavour::stack(ctx);
     }
     thread.open_start = start;
-    Some(thread)
 }
 
 #[kretprobe]
@@ -156,7 +155,6 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
     };
     leave(&mut run, thread, call);
     let ret: i32 = ctx.ret();
-    let dentry = thread.open_dentry;
     let mut fileid = thread.open_fileid;
     let mut opened = 1;
     if call == ATOMIC_OPEN {
@@ -168,8 +166,8 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
         }
     }
     thread.named = 0;
-    let payload = Open {
-        dentry,
+    let payload = |thread: &Thread| Open {
+        dentry: thread.open_dentry,
         fileid,
         ret,
         open_flags: thread.open_flags,
@@ -179,10 +177,9 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
         opened,
         signs: thread.signs,
     };
-    let start = thread.open_start;
     if flavour::KEEPS && call == FILE_OPEN && thread.keeps == KEEPS_REVALIDATE | KEEPS_TASK {
         // Its command name was seen to after the revalidation.
-        send_with_kept(ctx, &mut run.counts, thread, start, payload);
+        send_with_kept(ctx, &mut run.counts, thread, payload);
         return Some(());
     }
     send_kept(ctx, run.config, &mut run.counts, thread);
@@ -192,6 +189,7 @@ fn try_leave(ctx: &RetProbeContext, id: Id, call: u8) -> Option<()> {
     } else {
         RecordKind::FileOpen
     };
+    let (start, payload) = (thread.open_start, payload(thread));
     emit(ctx, &mut run.counts, run.id, thread, kind, start, payload);
     Some(())
 }

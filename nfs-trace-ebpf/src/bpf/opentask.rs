@@ -8,8 +8,6 @@
 //! Where nfs4_open_done or update_open_stateid cannot be probed, other functions that the
 //! same OPEN passes stand in for them, see `instead`.
 
-use core::hint::black_box;
-
 use aya_ebpf::{
     macros::{kprobe, kretprobe, map},
     maps::{Array, HashMap},
@@ -27,6 +25,7 @@ use super::{
     flavour::{self, diagnose},
     kread::read,
     maps::Run,
+    opaque::zero,
     thread::{inside, missed, tid},
 };
 
@@ -109,8 +108,7 @@ pub(crate) fn in_flight(opendata: u64) -> Option<&'static mut InFlight> {
 /// and whether the OPEN was sent are one word, so neither takes the other's answer.
 #[inline(always)]
 fn begin(opendata: u64, opener: u32) -> Option<()> {
-    // Zeros that the compiler does not see: it would make them a call of memset.
-    let zero = black_box(0);
+    let zero = zero();
     let place = place(opendata)?;
     if place.opendata == 0 || place.is_of(opendata) {
         place.opendata = opendata;
@@ -197,14 +195,32 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
 #[inline(always)]
 fn claim(config: &Config, opendata: u64, dentry: u64) -> Option<u8> {
     let offsets = &config.offsets;
-    if offsets.opendata_name != ABSENT {
-        // d_name lies behind d_parent.
-        let expected = dentry + u64::from(offsets.dentry_link) + 8;
-        if read::<u64>(opendata, offsets.opendata_name)? != expected {
-            return None;
-        }
+    const BETWEEN: u32 = core::mem::offset_of!(NamedClaim, claim) as u32;
+    if offsets.opendata_name == ABSENT {
+        return read::<u32>(opendata, offsets.opendata_claim).map(|claim| claim as u8);
     }
-    read::<u32>(opendata, offsets.opendata_claim).map(|claim| claim as u8)
+    let (name, claim) = if offsets.opendata_claim == offsets.opendata_name.wrapping_add(BETWEEN) {
+        let named: NamedClaim = read(opendata, offsets.opendata_name)?;
+        (named.name, named.claim)
+    } else {
+        let name = read(opendata, offsets.opendata_name)?;
+        (name, read(opendata, offsets.opendata_claim)?)
+    };
+    // d_name lies behind d_parent.
+    let expected = dentry + u64::from(offsets.dentry_link) + 8;
+    (name == expected).then_some(claim as u8)
+}
+
+/// What of struct nfs_openargs is needed, as it lies there where three pointers are between, to be
+/// read in one go.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct NamedClaim {
+    name: u64,
+    /// server, bitmask, open_bitmap
+    between: [u64; 3],
+    claim: u32,
+    behind: u32,
 }
 
 #[kprobe]

@@ -3,7 +3,7 @@
 //! It runs for every component of every path, so the first test throws away what is
 //! no open of a file: LOOKUP_OPEN is set for the last component only.
 
-use core::{hint::black_box, mem::MaybeUninit};
+use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
@@ -21,10 +21,11 @@ use nfs_trace_ebpf::{
 use super::{
     emit::{emit, ensure_comm, keep, now},
     flavour,
-    kread::{dev_of_dentry, read},
+    kread::read,
     maps::Run,
     names::{Node, ensure_named},
-    thread::{current_or_new, enter, inside, leave},
+    opaque::opaque,
+    thread::{current, enter, inside, leave},
 };
 
 /// File type bits of i_mode and the value for a regular file (include/uapi/linux/stat.h).
@@ -46,44 +47,36 @@ fn try_enter(ctx: &ProbeContext) -> Option<()> {
     // Every candidate is read before the choice: the compiler would otherwise choose the
     // register's address and read once, and the verifier refuses a computed address. Each by
     // itself: as an array they would be chosen by address on the stack, which 4.4 refuses.
-    let (first, second): (u64, u64) = (black_box(ctx.arg(0)?), black_box(ctx.arg(1)?));
-    let (third, fourth): (u64, u64) = (black_box(ctx.arg(2)?), black_box(ctx.arg(3)?));
+    let (first, second): (u64, u64) = (opaque(ctx.arg(0)?), opaque(ctx.arg(1)?));
+    let (third, fourth): (u64, u64) = (opaque(ctx.arg(2)?), opaque(ctx.arg(3)?));
     let (dentry, flags) = if config.revalidate_dentry_arg == 0 {
         (first, second as u32)
     } else {
         (third, fourth as u32)
     };
-    if flags & config.lookup_open == 0 || !run.wanted() {
+    if flags & config.lookup_open == 0 || !run.wanted() || !run.wanted_dentry(dentry) {
         return None;
     }
     let mut room = MaybeUninit::<Node>::uninit();
     flavour::ready(&mut room);
     let node = Node::read_into(&mut room, config, dentry);
     // Taken at once: 4.4 reads the stack through no other register than its own.
-    let inode = node.map(|node| (black_box(node.hashed), black_box(node.inode)));
+    let inode = node.map(|node| (opaque(node.hashed), opaque(node.inode)));
     let link = node.map_or((0, 0), |node| (node.link.parent, node.link.identity()));
-    let link = (black_box(link.0), black_box(link.1));
+    let link = (opaque(link.0), opaque(link.1));
     let dentry_kind = dentry_kind(config, inode)?;
-    let dev = dev_of_dentry(config, dentry);
-    if !run.wanted_dev(dev) {
-        return None;
-    }
-    let Some(thread) = current_or_new(&run) else {
-        run.count(|it| it.lost += 1);
-        return None;
-    };
+    let thread = current(&mut run)?;
     enter(ctx, &mut run, thread, REVALIDATE, false);
     thread.revalidate_dentry = dentry;
     thread.lookup_flags = flags;
     thread.dentry_kind = dentry_kind;
-    thread.dev = dev;
     thread.verifier_checks = 0;
     thread.verifier_sets = 0;
     thread.lookups = 0;
     thread.inode_checks = 0;
     let start = now();
     thread.revalidate_start = start;
-    ensure_named(ctx, &mut run, thread, dentry, link, start)
+    ensure_named(ctx, &mut run, thread, dentry, 0, link, start)
 }
 
 /// One of `DENTRY_*`; nothing if the dentry is a directory or anything else whose

@@ -8,8 +8,6 @@
 //! with the same low bits has its state in a map by tid, which costs it a hundred instructions a
 //! call.
 
-use core::hint::black_box;
-
 use aya_ebpf::{
     EbpfContext,
     bindings::BPF_NOEXIST,
@@ -27,6 +25,7 @@ use super::{
     emit::send_kept,
     flavour,
     maps::{Counts, Run},
+    opaque::zero,
     opentask::forget,
 };
 
@@ -80,10 +79,8 @@ fn begin_thread(tid: u32) -> Option<()> {
         slot.seq = 0;
         slot.active = 0;
         slot.keeps = 0;
-        // Zeros that the compiler does not see: it would make them a call of memset.
-        let zero = black_box(0);
-        slot.named = zero;
-        slot.comm = [zero, zero];
+        slot.named = zero();
+        slot.comm = [zero(), zero()];
         slot.owner = tid;
         return Some(());
     }
@@ -162,14 +159,23 @@ pub(crate) fn inside(run: &Run, calls: u8) -> Option<&'static mut Thread> {
     thread_of(run.tid()).filter(|thread| thread.active & calls != 0)
 }
 
-/// The current thread's state, made if need be; nothing if the map refuses.
+/// The current thread's state, made if need be; nothing, and counted, if the map refuses.
 #[inline(always)]
-pub(crate) fn current_or_new(run: &Run) -> Option<&'static mut Thread> {
-    if let Some(thread) = thread_of(run.tid()) {
-        return Some(thread);
+pub(crate) fn current(run: &mut Run) -> Option<&'static mut Thread> {
+    match thread_of(run.tid()) {
+        None => new_thread(run),
+        thread => thread,
     }
-    begin_thread(run.tid())?;
-    let thread = thread_of(run.tid())?;
+}
+
+/// The same for one that has none.
+#[inline(always)]
+pub(crate) fn new_thread(run: &mut Run) -> Option<&'static mut Thread> {
+    let made = begin_thread(run.tid()).and_then(|()| thread_of(run.tid()));
+    let Some(thread) = made else {
+        run.count(|it| it.lost += 1);
+        return None;
+    };
     thread.flags = FLAG_FIRST;
     Some(thread)
 }

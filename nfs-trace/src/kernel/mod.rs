@@ -83,7 +83,9 @@ impl Facts {
             );
         let symbols = Symbols::read(|symbol| {
             let made_of = |name| symbols::is_made_of(symbol, name);
-            PROBES.iter().flat_map(Probe::names).any(made_of) || symbols::is_telling(symbol)
+            PROBES.iter().flat_map(Probe::names).any(made_of)
+                || symbols::is_telling(symbol)
+                || symbol == symbols::RENAME_LOCK
         });
         let kprobes = kprobes(tracefs.as_deref());
         Self {

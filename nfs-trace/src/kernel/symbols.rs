@@ -9,6 +9,10 @@ use nfs_trace_ebpf::probes::Takes;
 /// All came with 5ceb9d7fdaaf and c7944ebb9ce9 (4.20, fs/nfs/dir.c).
 pub const TELLING: &[&str] = &["nfs_lookup_revalidate_dentry", "nfs4_do_lookup_revalidate"];
 
+/// The one variable that is looked for (fs/dcache.c, exported). Kernels built without
+/// CONFIG_KALLSYMS_ALL do not list it.
+pub const RENAME_LOCK: &str = "rename_lock";
+
 /// Whether this is one of [`TELLING`], or was made of one.
 #[must_use]
 pub fn is_telling(symbol: &str) -> bool {
@@ -114,14 +118,15 @@ fn is_whole(suffix: &str, takes: Takes) -> bool {
             })
 }
 
-/// `ffffffffc0a01230 t nfs4_file_open\t[nfsv4]`; functions only.
+/// `ffffffffc0a01230 t nfs4_file_open\t[nfsv4]`; functions, and [`RENAME_LOCK`].
 fn line(line: &str) -> Option<(&str, Symbol)> {
     let mut words = line.split_ascii_whitespace();
     let address = u64::from_str_radix(words.next()?, 16).ok()?;
-    if !matches!(words.next()?, "t" | "T") {
+    let kind = words.next()?;
+    let name = words.next()?;
+    if !matches!(kind, "t" | "T") && (kind, name) != ("D", RENAME_LOCK) {
         return None;
     }
-    let name = words.next()?;
     let module = words
         .next()
         .map(|word| word.trim_matches(['[', ']']).to_string());
@@ -200,6 +205,20 @@ mod tests {
         assert_eq!(symbols.get("some_data"), None, "data is no function");
         assert_eq!(symbols.get("vfs_open"), None, "not asked for");
         assert_eq!(symbols.get("nfs4_file"), None);
+    }
+
+    #[test]
+    fn of_variables_rename_lock_is_found_where_it_is_exported() {
+        let address = |text| {
+            Symbols::parse(text, |_| true)
+                .get(RENAME_LOCK)
+                .map(|it| it.address)
+        };
+        assert_eq!(
+            address("ffffffff82000000 D rename_lock\n"),
+            Some(0xffff_ffff_8200_0000)
+        );
+        assert_eq!(address("ffffffff82000000 d rename_lock\n"), None);
     }
 
     #[test]
