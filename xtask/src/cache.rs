@@ -51,7 +51,7 @@ pub(crate) fn make(dir: &Path, key: &str, fill: impl FnOnce(&Path) -> Result<()>
     if let Some(parent) = dir.parent() {
         create_dir(parent)?;
     }
-    let _lock = lock_file(&dir.with_added_extension("lock"))?;
+    let _lock = lock_file(&dir.with_added_extension("making"))?;
     if is_made(dir, key) {
         return Ok(());
     }
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(made.into_inner(), 1);
         assert_eq!(read(&dir.join("file")).unwrap(), "text");
         remove_dir(&dir).unwrap();
-        fs::remove_file(dir.with_added_extension("lock")).unwrap();
+        fs::remove_file(dir.with_added_extension("making")).unwrap();
     }
 
     #[test]
@@ -147,6 +147,6 @@ mod tests {
         assert_eq!(read(&dir.join("file")).unwrap(), "third");
         remove_dir(&dir).unwrap();
         remove_dir(&dir.with_added_extension("partial")).unwrap();
-        fs::remove_file(dir.with_added_extension("lock")).unwrap();
+        fs::remove_file(dir.with_added_extension("making")).unwrap();
     }
 }

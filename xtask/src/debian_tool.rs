@@ -66,7 +66,6 @@ impl DebianTool {
     /// The program, fetched if need be.
     pub(crate) fn path(&self) -> Result<PathBuf> {
         let dir = cache::root()?.join("tools").join(self.name);
-        let _lock = cache::lock(self.name)?;
         cache::make(&dir, &SUITES.join(" "), |partial| {
             let apt = Apt::open()?;
             let pool = apt.pool(&SUITES)?;

@@ -27,7 +27,6 @@ pub(crate) fn choose(vmlinuz: &Path, init: &Path) -> Result<Accelerator> {
         return Ok(Accelerator::Tcg);
     }
     let dir = cache::root()?.join("accelerator");
-    let _lock = cache::lock("accelerator")?;
     let boot = cache::read(Path::new("/proc/sys/kernel/random/boot_id"))?;
     let verdict = dir.join("verdict");
     cache::make(&dir, boot.trim(), |partial| {

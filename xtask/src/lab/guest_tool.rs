@@ -43,7 +43,6 @@ impl GuestTool {
         let debs = Apt::open()?
             .pool(suites)?
             .fetch_with_dependencies(&[name])?;
-        let _lock = cache::lock(name)?;
         let dir = cache::root()?.join(name);
         let names: Vec<_> = debs.iter().filter_map(|deb| deb.to_str()).collect();
         let file = dir.join(format!("{name}.cpio"));

@@ -67,7 +67,6 @@ pub(crate) fn fetch(spec: &str) -> Result<Kernel> {
     let dir = cache::root()?
         .join("kernels")
         .join(format!("{release}_{version}"));
-    let _lock = cache::lock("kernels")?;
     cache::make(&dir, &version, |partial| {
         eprintln!("lab: unpacking Linux {release} ({version})");
         unpack(&pool, &packages, &release, partial)

@@ -79,7 +79,6 @@ pub(crate) fn fetch(spec: &str) -> Result<Kernel> {
         cache::read(&config)?
     );
     let dir = cache::root()?.join("kernels").join(SERIES);
-    let _lock = cache::lock("like")?;
     cache::make(&dir, &key, |partial| {
         eprintln!(
             "lab: building kernels like 4.4 and 4.14 from Linux {} (some minutes, once)",
