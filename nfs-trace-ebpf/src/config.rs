@@ -17,7 +17,7 @@ pub const ABSENT: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Config {
     /// Address of rename_lock (fs/dcache.c), whose sequence says whether any dentry was renamed or
-    /// moved (__d_move() and what calls it hold it, 4.4 to 7.3); 0 if unknown.
+    /// moved (what calls __d_move() holds it: 5.10, 6.1, 6.12, 7.3); 0 if unknown.
     pub rename_lock: u64,
     /// [`OFF`] until every probe is attached, so that no path is half seen; then [`ARMED`].
     pub armed: u32,

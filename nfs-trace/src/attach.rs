@@ -278,19 +278,14 @@ fn config(facts: &Facts, layout: &Layout, options: &Options) -> Config {
     let rename_lock = facts.symbols.get(RENAME_LOCK);
     Config {
         rename_lock: rename_lock.map_or(0, |lock| lock.address),
-        armed: OFF,
-        filters: 0,
         stacks: u32::from(options.stacks),
         revalidate_dentry_arg: layout
             .revalidate_dentry_arg
             .unwrap_or_else(|| facts.revalidate_dentry_arg()),
         lookup_open: facts.lookup_flags.open,
         fork_child_pid: facts.fork_child_pid.unwrap_or(ABSENT),
-        generation: 0,
-        only_tgid: 0,
-        only_dev: 0,
-        reserved: 0,
         offsets: layout.for_programs(),
+        ..Config::NONE
     }
 }
 

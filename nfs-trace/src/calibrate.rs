@@ -18,7 +18,7 @@ use nfs_trace_ebpf::{
     probes::{LAYOUT_PROGRAM, LAYOUT_SYMBOLS},
 };
 use rustix::fs::{OFlags, fcntl_getfl, major, minor};
-use zerocopy::{FromBytes as _, FromZeros as _, IntoBytes as _};
+use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use crate::{
     cli::LayoutArgs,
@@ -166,8 +166,10 @@ impl Calibration {
     ) -> anyhow::Result<(Sample, Known)> {
         self.opens += 1;
         let thread = format!("nfst{}.{}", process::id(), self.opens);
-        let mut config = Config::new_zeroed();
-        config.offsets = *offsets;
+        let config = Config {
+            offsets: *offsets,
+            ..Config::NONE
+        };
         let config: [u8; CONFIG_SIZE] = zerocopy::transmute!(config);
         self.array(CONFIG_MAP)?.set(0, config, 0)?;
         let mut asked = Sample::default();

@@ -51,10 +51,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         rest,
         kernel,
     } = options;
+    let asked_for = || {
+        MATRIX
+            .iter()
+            .filter(|row| *full || row.slice != *rest)
+            .filter(|row| kernel.is_empty() || kernel.iter().any(|asked| asked == row.kernel))
+    };
     for kernel in kernel {
         ensure!(
-            MATRIX.iter().any(|row| row.kernel == kernel),
-            "no guest has the kernel `{kernel}`: see xtask/src/matrix.rs"
+            asked_for().any(|row| row.kernel == kernel),
+            "none of these guests has the kernel `{kernel}`: see xtask/src/matrix.rs, and ask for \
+             --full"
         );
     }
     let tools = setup::ensure(&Needs {
@@ -65,11 +72,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !rest {
         steps.run_without_guests(&tools);
     }
-    let rows: Vec<&Row> = MATRIX
-        .iter()
-        .filter(|row| *full || row.slice != *rest)
-        .filter(|row| kernel.is_empty() || kernel.iter().any(|asked| asked == row.kernel))
-        .collect();
+    let rows: Vec<&Row> = asked_for().collect();
     if *no_lab {
         let guests = rows.iter().map(|row| format!("{}: --no-lab", row.name()));
         steps.skipped.extend(guests);

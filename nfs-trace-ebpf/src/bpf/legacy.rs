@@ -25,6 +25,7 @@ use nfs_trace_ebpf::{
 
 use super::{kread::fill, maps::cpu};
 
+/// The configuration, which user space writes.
 #[map]
 static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
 

@@ -107,8 +107,9 @@ pub(crate) fn truth(client: Client, version: NfsVersion) -> Truth {
 
 /// Whether an OPEN that is answered with a delegation may leave no open stateid beside it (RFC 9754):
 /// there is no open state then that an affected client could reuse. Guests are client and server:
-/// measured on 7.3, and not so on 6.12, whose client asks for it ("NFSv4: Ask for a delegation or an
-/// open stateid in OPEN") while its nfsd does not know it yet (d3edfd9ed17c, 6.14).
+/// measured on 7.3, and not so on 6.12, whose client asks for it (nfs4_map_atomic_open_share(),
+/// fs/nfs/nfs4proc.c) while its nfsd does not know it (open_xor_delegation(), fs/nfsd/nfs4state.c).
+/// Of the versions between nothing was looked at; 6.14 is when nfsd's was sent.
 fn delegation_alone(release: &str, version: NfsVersion) -> bool {
     version == NfsVersion::V42 && natural::compare(release, "6.14") != Ordering::Less
 }
