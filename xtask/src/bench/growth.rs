@@ -1,14 +1,15 @@
-//! How the cost of an open grows with what is opened, and whether faster than the open itself.
+//! How the cost of an open grows with what is opened, and whether faster than the open itself with
+//! the floor of it: nobody can probe these functions for less than that.
 
 use std::fmt::Write as _;
 
 use lab_contract::{
-    benched::{Benched, RECORD, TRACE, UNTRACED},
+    benched::{Benched, FLOOR, RECORD, TRACE, UNTRACED},
     grown::SIZES,
 };
 use serde::Serialize;
 
-/// What is added may grow so much faster than the open: figures are not exact.
+/// What is ours may grow so much faster than the work: figures are not exact.
 const TOLERANCE: f64 = 1.1;
 
 /// All shapes.
@@ -25,11 +26,14 @@ struct Grown {
     size: usize,
     /// Instructions of an open that nobody watches.
     untraced: u64,
+    /// Added by empty probes in the same places.
+    floor: i64,
     /// Added by `nfs-trace record`.
     record: i64,
     /// Added by `nfs-trace trace --format json` to a file.
     trace: i64,
-    /// More than in proportion to the open, compared with the smallest of its dimension.
+    /// What is added above the floor grew more than in proportion to the open with the floor,
+    /// compared with the smallest of its dimension.
     faster: bool,
 }
 
@@ -41,7 +45,7 @@ impl Growth {
         };
         let mut shapes = Vec::new();
         for (dimension, sizes) in SIZES {
-            let mut smallest: Option<(u64, i64, i64)> = None;
+            let mut smallest: Option<Cost> = None;
             let measured = sizes.iter().filter(|size| {
                 let shape = format!("{}={size}", dimension.name());
                 rows.iter().any(|row| row.shape == shape)
@@ -50,16 +54,20 @@ impl Growth {
                 let shape = format!("{}={size}", dimension.name());
                 let untraced = per_open(UNTRACED, &shape);
                 let added = |way| per_open(way, &shape) as i64 - untraced as i64;
-                let (record, trace) = (added(RECORD), added(TRACE));
-                let of = *smallest.get_or_insert((untraced, record, trace));
+                let (floor, record, trace) = (added(FLOOR), added(RECORD), added(TRACE));
+                let cost = Cost {
+                    work: untraced as i64 + floor,
+                    record: record - floor,
+                    trace: trace - floor,
+                };
                 shapes.push(Grown {
                     dimension: dimension.name(),
                     size: *size,
                     untraced,
+                    floor,
                     record,
                     trace,
-                    faster: faster((untraced, record), (of.0, of.1))
-                        || faster((untraced, trace), (of.0, of.2)),
+                    faster: cost.is_faster(*smallest.get_or_insert(cost)),
                 });
             }
         }
@@ -71,20 +79,21 @@ impl Growth {
 
     pub(super) fn table(&self) -> String {
         let mut text = format!(
-            "\ncached opens, instructions each\n  {:<9} {:>7} {:>9} {:>9} {:>9}\n",
-            "", "", "untraced", "record", "trace"
+            "\ncached opens, instructions each\n  {:<9} {:>7} {:>9} {:>9} {:>9} {:>9}\n",
+            "", "", "untraced", "floor", "record", "trace"
         );
         for shape in &self.shapes {
             let _ = writeln!(
                 text,
-                "  {:<9} {:>7} {:>9} {:>+9} {:>+9}{}",
+                "  {:<9} {:>7} {:>9} {:>+9} {:>+9} {:>+9}{}",
                 shape.dimension,
                 shape.size,
                 shape.untraced,
+                shape.floor,
                 shape.record,
                 shape.trace,
                 if shape.faster {
-                    "  grows faster than the open"
+                    "  grows faster than the work"
                 } else {
                     ""
                 }
@@ -94,10 +103,21 @@ impl Growth {
     }
 }
 
-/// Whether what is added grew by a larger factor than the open.
-fn faster((open, added): (u64, i64), (open_of, added_of): (u64, i64)) -> bool {
-    let factor = open as f64 / open_of.max(1) as f64;
-    added as f64 > added_of.max(0) as f64 * factor.max(1.0) * TOLERANCE
+/// Instructions of an open with empty probes, and what our ways add to them.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    work: i64,
+    record: i64,
+    trace: i64,
+}
+
+impl Cost {
+    /// Whether what we add grew by a larger factor than the work, from what it `was`.
+    fn is_faster(self, was: Self) -> bool {
+        let work = self.work as f64 / was.work.max(1) as f64;
+        let faster = |is: i64, was: i64| is as f64 > was.max(0) as f64 * work.max(1.0) * TOLERANCE;
+        faster(self.record, was.record) || faster(self.trace, was.trace)
+    }
 }
 
 #[cfg(test)]
@@ -105,13 +125,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_added_may_grow_as_the_open_does() {
-        assert!(!faster((2000, 200), (1000, 100)));
-        assert!(!faster((1000, 109), (1000, 100)));
-        assert!(faster((1000, 111), (1000, 100)));
-        assert!(faster((2000, 250), (1000, 100)));
+    fn what_is_ours_may_grow_as_the_work_does() {
+        let cost = |work, record, trace| Cost {
+            work,
+            record,
+            trace,
+        };
+        let was = cost(1000, 100, 200);
+        assert!(!cost(2000, 200, 400).is_faster(was));
+        assert!(!cost(1000, 109, 219).is_faster(was));
+        assert!(cost(1000, 111, 200).is_faster(was));
+        assert!(cost(1000, 100, 221).is_faster(was));
+        assert!(cost(2000, 250, 200).is_faster(was));
         // A cheaper open does not make the same addition grow.
-        assert!(!faster((900, 100), (1000, 100)));
+        assert!(!cost(900, 100, 200).is_faster(was));
     }
 
     #[test]
@@ -126,18 +153,18 @@ mod tests {
         let rows = [
             row(UNTRACED, "depth=1", 1000),
             row(UNTRACED, "depth=8", 2000),
-            row(RECORD, "depth=1", 1100),
-            row(RECORD, "depth=8", 2150),
-            row(TRACE, "depth=1", 1200),
-            row(TRACE, "depth=8", 2900),
+            row(FLOOR, "depth=1", 1050),
+            row(FLOOR, "depth=8", 2100),
+            row(RECORD, "depth=1", 1150),
+            row(RECORD, "depth=8", 2300),
+            row(TRACE, "depth=1", 1250),
+            row(TRACE, "depth=8", 3000),
         ];
         let growth = Growth::new("6.1", &rows);
         let faster: Vec<bool> = growth.shapes.iter().map(|shape| shape.faster).collect();
         assert_eq!(faster, [false, true]);
-        assert_eq!(
-            (growth.shapes[1].record, growth.shapes[1].trace),
-            (150, 900)
-        );
+        let deep = &growth.shapes[1];
+        assert_eq!((deep.floor, deep.record, deep.trace), (100, 300, 1000));
         assert_eq!(growth.table().lines().count(), 3 + 2);
     }
 }

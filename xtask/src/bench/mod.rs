@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use lab_contract::{
-    benched::{RECORD, TRACE, UNTRACED, WAYS, way},
+    benched::{FLOOR, RECORD, TRACE, UNTRACED, WAYS, way},
     grown::{Shape, shapes},
 };
 
@@ -105,7 +105,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Measures how the cost grows.
 fn grow(options: &Options) -> Result<()> {
-    let names = [UNTRACED, RECORD, TRACE].map(str::to_owned);
+    let names = [UNTRACED, FLOOR, RECORD, TRACE].map(str::to_owned);
     let asked = |shape: &Shape| options.shape.is_empty() || options.shape.contains(shape);
     let shapes: Vec<Shape> = shapes().filter(asked).collect();
     let (tracer, client) = (options.tracer.as_deref(), Client::WithoutSeries);
