@@ -28,6 +28,7 @@ use crate::{
     object,
     perf::Arrived,
     place::{self, Links, Placed},
+    skips::{self, Skips},
     summary::KernelCounts,
     transport::{Reader, Transport},
 };
@@ -67,6 +68,7 @@ pub struct Attached {
     options: Options,
     /// The generation of the configuration whose kept records were taken.
     kept_of: Option<u32>,
+    skips: Skips,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// How records come to user space.
     pub transport: Transport,
@@ -159,6 +161,7 @@ impl Attached {
             config,
             options: options.clone(),
             kept_of: None,
+            skips: Skips::default(),
             log,
             transport,
             probes,
@@ -180,6 +183,7 @@ impl Attached {
     /// # Errors
     /// If the map refuses.
     pub fn arm(&mut self) -> anyhow::Result<()> {
+        self.skips.begin(skips::all(&self.ebpf));
         self.set(ARMED)
     }
 
@@ -195,6 +199,7 @@ impl Attached {
         if membarrier(MembarrierCommand::Global).is_err() {
             thread::sleep(GRACE);
         }
+        self.skips.end(skips::all(&self.ebpf));
         Ok(())
     }
 
@@ -270,7 +275,7 @@ impl Attached {
     /// # Errors
     /// If a map cannot be read.
     pub fn counts(&self, arrived: &[Arrived]) -> anyhow::Result<KernelCounts> {
-        counts::read(&self.ebpf, self.options.detail, arrived)
+        counts::read(&self.ebpf, self.options.detail, &self.skips, arrived)
     }
 }
 

@@ -1,12 +1,7 @@
 //! Reads what the programs counted, by CPU, and finds what was sent and never arrived.
 
-use std::{
-    fs,
-    os::fd::{AsFd as _, AsRawFd as _},
-};
-
 use anyhow::{Context as _, anyhow};
-use aya::{Ebpf, maps::Array, programs::Program};
+use aya::{Ebpf, maps::Array};
 use nfs_trace_ebpf::{
     config::{CPU_COUNTERS_SIZE, Counters, CpuCounters},
     probes::{At, COUNTERS_LEN, Id, PROBES},
@@ -15,6 +10,7 @@ use zerocopy::FromBytes as _;
 
 use crate::{
     perf::Arrived,
+    skips::{self, Skips},
     summary::{KernelCounts, ProgramCounts},
 };
 
@@ -36,7 +32,12 @@ fn by_cpu(ebpf: &Ebpf) -> anyhow::Result<Vec<CpuCounters>> {
 ///
 /// # Errors
 /// If a map cannot be read.
-pub fn read(ebpf: &Ebpf, detail: bool, arrived: &[Arrived]) -> anyhow::Result<KernelCounts> {
+pub fn read(
+    ebpf: &Ebpf,
+    detail: bool,
+    skips: &Skips,
+    arrived: &[Arrived],
+) -> anyhow::Result<KernelCounts> {
     let mut counts = KernelCounts::default();
     let mut sums = [Counters::default(); COUNTERS_LEN as usize];
     for (cpu, counters) in (0..).zip(by_cpu(ebpf)?) {
@@ -89,8 +90,7 @@ pub fn read(ebpf: &Ebpf, detail: bool, arrived: &[Arrived]) -> anyhow::Result<Ke
         }
     }
     counts.records = counts.lost_by_cpu.values().sum();
-    let programs = ebpf.programs();
-    counts.skipped = programs.filter_map(|(_, program)| skipped(program)).sum();
+    counts.skipped = skips.counted(skips::all(ebpf));
     Ok(counts)
 }
 
@@ -105,17 +105,6 @@ fn sent(ebpf: &Ebpf, cpu: u32) -> anyhow::Result<u64> {
     let map = ebpf.map("SENT").context("no map SENT")?;
     let map: Array<_, u64> = Array::try_from(map)?;
     map.get(&cpu, 0).context("failed to read how much was sent")
-}
-
-/// Times that the kernel did not run a program because another was running on that CPU
-/// (recursion_misses of its fdinfo, where the kernel has it).
-fn skipped(program: &Program) -> Option<u64> {
-    let fd = program.fd().ok()?.as_fd().as_raw_fd();
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("recursion_misses:"))?;
-    line.trim().parse().ok()
 }
 
 #[cfg(test)]

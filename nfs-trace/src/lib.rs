@@ -55,6 +55,7 @@ pub mod run;
 pub mod session;
 pub mod show;
 pub mod sink;
+pub mod skips;
 pub mod startup;
 pub mod summary;
 #[cfg(test)]

@@ -119,6 +119,10 @@ pub const CHECKS: &[Check] = &[
         "a reader stopped for 5 s, one page of room: seen and lost are what the kernel says ran",
     ),
     row(
+        "busy-end",
+        "trace ended again and again amid opens: what our own reading keeps from running is no loss",
+    ),
+    row(
         "many-tasks",
         "40 opens at once: missed returns are counted, nothing wrong is claimed",
     ),

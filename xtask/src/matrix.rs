@@ -69,6 +69,7 @@ const OF_KERNEL: &[&str] = &[
     "text",
     "layout",
     "without-probe",
+    "busy-end",
     "many-tasks",
     "not-allowed",
     "module-gone",

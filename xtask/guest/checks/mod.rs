@@ -1,5 +1,6 @@
 //! The checks: nfs-trace itself, run as a user would run it, in a guest with two NFSv4 mounts.
 
+mod busy_end;
 mod ending;
 pub(crate) mod ground;
 pub(crate) mod kernel;
@@ -103,6 +104,7 @@ fn one(name: &str, ground: &Ground, version: NfsVersion) -> Result<Held> {
         "without-probe" => signals::withheld(ground),
         "overload" => pressure::overload(ground),
         "stopped" => sums::stopped(ground),
+        "busy-end" => busy_end::ends(ground),
         "many-tasks" => pressure::many_tasks(ground),
         "not-allowed" => not_allowed::by_delegation(ground),
         "module-gone" => modules::gone(ground),
