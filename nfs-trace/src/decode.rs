@@ -32,7 +32,8 @@ pub enum DecodeError {
 ///
 /// # Errors
 /// [`DecodeError`] if the bytes are too few or of no known kind.
-pub fn decode(bytes: &[u8], lookup: LookupFlags) -> Result<Event, DecodeError> {
+#[inline]
+pub fn decode(bytes: &[u8], lookup: LookupFlags) -> Result<Event<'_>, DecodeError> {
     let (header, payload) =
         RecordHeader::read_from_prefix(bytes).map_err(|_| DecodeError::Short {
             len: bytes.len(),
@@ -58,17 +59,14 @@ pub fn decode(bytes: &[u8], lookup: LookupFlags) -> Result<Event, DecodeError> {
             Fact::Name {
                 dentry: Pointer(name.dentry),
                 parent: Pointer(name.parent),
-                name: text.into(),
+                name: text,
             }
         }
         RecordKind::Comm => {
-            let (comm, _) = take::<abi::Comm, _>(payload, short)?;
-            let text = comm
-                .comm
-                .split(|&byte| byte == 0)
-                .next()
-                .unwrap_or_default();
-            Fact::Comm(text.into())
+            const LONGEST: usize = size_of::<abi::Comm>();
+            let comm = payload.get(..LONGEST).ok_or_else(short)?;
+            let text = comm.split(|&byte| byte == 0).next();
+            Fact::Comm(text.unwrap_or_default())
         }
     };
     Ok(Event {
@@ -77,10 +75,12 @@ pub fn decode(bytes: &[u8], lookup: LookupFlags) -> Result<Event, DecodeError> {
     })
 }
 
+#[inline]
 fn take<T: FromBytes, E>(bytes: &[u8], short: impl FnOnce() -> E) -> Result<(T, &[u8]), E> {
     T::read_from_prefix(bytes).map_err(|_| short())
 }
 
+#[inline]
 fn stamp(header: RecordHeader) -> Stamp {
     Stamp {
         start_ns: header.start_ns,
@@ -96,6 +96,7 @@ fn stamp(header: RecordHeader) -> Stamp {
     }
 }
 
+#[inline]
 fn revalidate(record: abi::Revalidate, lookup: LookupFlags) -> Revalidate {
     Revalidate {
         dentry: Pointer(record.dentry),
@@ -121,6 +122,7 @@ fn revalidate(record: abi::Revalidate, lookup: LookupFlags) -> Revalidate {
     }
 }
 
+#[inline]
 fn open_task(record: abi::OpenTask) -> OpenTask {
     OpenTask {
         sent: record.sent,
@@ -135,6 +137,7 @@ fn open_task(record: abi::OpenTask) -> OpenTask {
     }
 }
 
+#[inline]
 fn open(record: abi::Open) -> Open {
     Open {
         dentry: Pointer(record.dentry),

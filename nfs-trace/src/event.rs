@@ -138,8 +138,8 @@ pub struct Open {
 }
 
 /// What one record tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fact {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact<'a> {
     /// See [`Revalidate`].
     Revalidate(Revalidate),
     /// A LOOKUP was answered, with 0 or a negative number.
@@ -157,17 +157,17 @@ pub enum Fact {
         /// Its parent.
         parent: Pointer,
         /// Its name: any bytes but `/` and zero.
-        name: Box<[u8]>,
+        name: &'a [u8],
     },
     /// The thread has this command name: any bytes but zero.
-    Comm(Box<[u8]>),
+    Comm(&'a [u8]),
 }
 
-/// One decoded record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+/// One decoded record. Names are where its bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event<'a> {
     /// Who and when.
     pub stamp: Stamp,
     /// What.
-    pub fact: Fact,
+    pub fact: Fact<'a>,
 }

@@ -69,7 +69,7 @@ pub fn claim_name(claim: u8) -> Option<&'static str> {
 }
 
 /// Whether it is ASCII in which nothing has to be escaped, neither here nor in JSON. Looks at 16
-/// bytes at once, for which compilers have instructions.
+/// bytes at once, for which compilers have instructions, or of a short text at 8.
 #[must_use]
 pub fn is_plain(bytes: &[u8]) -> bool {
     let is_odd = |chunk: &[u8; 16]| {
@@ -77,10 +77,44 @@ pub fn is_plain(bytes: &[u8]) -> bool {
             odd | !matches!(byte, b' '..=b'~') | (*byte == b'"') | (*byte == b'\\')
         })
     };
-    let (chunks, rest) = bytes.as_chunks();
-    let mut last = [b' '; 16];
-    last[..rest.len()].copy_from_slice(rest);
-    !chunks.iter().any(is_odd) && !is_odd(&last)
+    // The last ones may be looked at twice.
+    let Some(last) = bytes.last_chunk() else {
+        return is_plain_and_short(bytes);
+    };
+    let (chunks, _) = bytes.as_chunks();
+    !chunks.iter().any(is_odd) && !is_odd(last)
+}
+
+/// The same of fewer than 16 bytes.
+#[inline]
+fn is_plain_and_short(bytes: &[u8]) -> bool {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return odd_ones(u64::from_ne_bytes(*first)) | odd_ones(u64::from_ne_bytes(*last)) == 0;
+    }
+    let word = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_ne_bytes(*first)) << 32 | u64::from(u32::from_ne_bytes(*last))
+        }
+        _ => {
+            let blanks = u64::from_ne_bytes([b' '; 8]);
+            let push = |word, byte: &u8| word << 8 | u64::from(*byte);
+            bytes.iter().fold(blanks, push)
+        }
+    };
+    odd_ones(word) == 0
+}
+
+/// Not 0 if one of eight bytes is none that [`is_plain`] lets through.
+#[inline]
+fn odd_ones(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // The upper bit of a byte: whether it is less, or a byte before it was (it borrows from there).
+    let less = |word: u64, than: u8| word.wrapping_sub(ONES * u64::from(than)) & !word;
+    let is = |byte: u8| less(word ^ ONES * u64::from(byte), 1);
+    // From DEL on: with one more, or at once.
+    let high = word.wrapping_add(ONES) | word;
+    (less(word, b' ') | high | is(b'"') | is(b'\\')) & HIGH
 }
 
 /// Bytes of a name as text that is safe to show, and differs for every name: what is no UTF-8 and

@@ -156,7 +156,7 @@ impl Sink for Pipeline {
         let mut outcome = Ok(());
         tracer.push(event, &mut |path| {
             if outcome.is_ok() {
-                outcome = rows.path(&path, around);
+                outcome = rows.path(path, around);
             }
         });
         outcome
@@ -170,7 +170,9 @@ impl Sink for Pipeline {
     ) -> io::Result<()> {
         let mut done = Vec::new();
         self.tracer
-            .interrupt(may_miss_records(counts), &mut |path| done.push(path));
+            .interrupt(may_miss_records(counts), &mut |path| {
+                done.push(path.clone())
+            });
         self.rows.paths(done, around)?;
         self.rows.summary.reloads.gone += 1;
         self.counts(counts.clone())
@@ -228,7 +230,8 @@ impl Sink for Pipeline {
         let mut done = Vec::new();
         let unread = &self.rows.summary.unread;
         let lost = may_miss_records(&kernel) || unread.later_parts || unread.is_damaged();
-        self.tracer.finish(lost, &mut |path| done.push(path));
+        self.tracer
+            .finish(lost, &mut |path| done.push(path.clone()));
         self.rows.paths(done, around)?;
         self.rows.summary.kernel = kernel;
         self.rows.summary.outside_paths = self.tracer.outside_paths();

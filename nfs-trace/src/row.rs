@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use self::{
-    step::StepRow,
+    step::{Looks, StepRow},
     words::{Device, OpenFlags},
 };
 use crate::{

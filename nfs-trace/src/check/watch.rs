@@ -119,7 +119,7 @@ impl Watch {
             match decode(record, facts.lookup_flags) {
                 Ok(decoded) => {
                     event(&decoded);
-                    tracer.push(decoded, path);
+                    tracer.push(decoded, &mut |ended| path(ended.clone()));
                 }
                 Err(_) => *undecodable += 1,
             }
@@ -145,7 +145,7 @@ impl Watch {
         let counts = self.attached.counts(&self.reader.arrived())?;
         let lost = counts.lost(self.undecodable);
         self.tracer
-            .finish(!lost.is_nothing(), &mut |path| paths.push(path));
+            .finish(!lost.is_nothing(), &mut |path| paths.push(path.clone()));
         let hits = |program| counts.programs.get(program).map_or(0, |it| it.hits);
         let inode_checks = hits(PROBES[Id::InodeCheck as usize].program) > 0;
         Ok(End {

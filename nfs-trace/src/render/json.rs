@@ -1,6 +1,8 @@
 //! JSON: one object a line, of type `start`, `open`, `module` or `end`.
 
+mod digits;
 mod open;
+mod pieces;
 mod text;
 
 use std::{

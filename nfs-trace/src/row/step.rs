@@ -29,26 +29,84 @@ pub struct StepRow {
     pub meaning: Cow<'static, str>,
 }
 
+/// All that decides how a step is shown, but for its times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Looks(u64);
+
+impl Looks {
+    /// Of a step. `counts_opens`: whether the probes in place count OPENs.
+    #[must_use]
+    pub(crate) fn of(step: &Step, counts_opens: bool) -> Self {
+        let (ret, facts) = match step.kind {
+            StepKind::Revalidate(call) => {
+                let asked = (call.lookups > 0, call.verifier_checked, call.verifier_set);
+                let asked = u32::from(asked.0) << 2 | u32::from(asked.1) << 1 | u32::from(asked.2);
+                let seen = (call.walk as u32) << 8 | (call.kind as u32) << 4 | asked;
+                (call.ret, seen << 3)
+            }
+            StepKind::Lookup(ret) => (ret, 1),
+            StepKind::OpenTask(task) => {
+                let claim = task.claim.map_or(u32::from(u8::MAX) + 1, u32::from);
+                let sent = u32::from(counts_opens) << 16 | u32::from(task.sent);
+                (task.ret, (claim << 17 | sent) << 3 | 2)
+            }
+            StepKind::FileOpen(open) => (open.ret, 3),
+            StepKind::AtomicOpen(open) => {
+                let looked_up = open.opened == Some(false);
+                (open.ret, u32::from(looked_up) << 3 | 4)
+            }
+        };
+        Self(u64::from(facts) << 32 | u64::from(ret.cast_unsigned()))
+    }
+
+    /// Another one for others.
+    #[must_use]
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 impl StepRow {
+    /// What was called.
+    pub(crate) fn name(step: &Step) -> &'static str {
+        match step.kind {
+            StepKind::Revalidate(_) => "revalidate",
+            StepKind::Lookup(_) => "LOOKUP",
+            StepKind::OpenTask(_) => "OPEN",
+            StepKind::FileOpen(_) => "nfs4_file_open",
+            StepKind::AtomicOpen(_) => "nfs_atomic_open",
+        }
+    }
+
+    /// See [`Self::at_ns`].
+    pub(crate) fn at_ns(step: &Step, start_ns: u64) -> u64 {
+        step.start_ns.saturating_sub(start_ns)
+    }
+
+    /// See [`Self::took_ns`].
+    pub(crate) fn took_ns(step: &Step) -> u64 {
+        step.end_ns.saturating_sub(step.start_ns)
+    }
+
     /// Of a path that began then. `counts_opens`: whether the probes in place count OPENs.
-    pub(super) fn new(step: &Step, start_ns: u64, counts_opens: bool) -> Self {
-        let (name, ret, meaning) = match step.kind {
-            StepKind::Revalidate(call) => ("revalidate", call.ret, revalidated(&call)),
-            StepKind::Lookup(ret) => ("LOOKUP", ret, outcome(ret)),
-            StepKind::OpenTask(task) => ("OPEN", task.ret, sent(&task, counts_opens)),
-            StepKind::FileOpen(open) => ("nfs4_file_open", open.ret, outcome(open.ret)),
+    pub(crate) fn new(step: &Step, start_ns: u64, counts_opens: bool) -> Self {
+        let (ret, meaning) = match step.kind {
+            StepKind::Revalidate(call) => (call.ret, revalidated(&call)),
+            StepKind::Lookup(ret) => (ret, outcome(ret)),
+            StepKind::OpenTask(task) => (task.ret, sent(&task, counts_opens)),
+            StepKind::FileOpen(open) => (open.ret, outcome(open.ret)),
             StepKind::AtomicOpen(open) => {
                 let meaning = match open.opened {
                     Some(false) if open.ret == 0 => "looked up, not opened".into(),
                     _ => outcome(open.ret),
                 };
-                ("nfs_atomic_open", open.ret, meaning)
+                (open.ret, meaning)
             }
         };
         Self {
-            step: name,
-            at_ns: step.start_ns.saturating_sub(start_ns),
-            took_ns: step.end_ns.saturating_sub(step.start_ns),
+            step: Self::name(step),
+            at_ns: Self::at_ns(step, start_ns),
+            took_ns: Self::took_ns(step),
             walk: match step.kind {
                 StepKind::Revalidate(call) => Some(match call.walk {
                     Walk::Rcu => "rcu",
@@ -103,3 +161,6 @@ fn outcome(ret: i32) -> Cow<'static, str> {
         ret => errno_word(ret),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,20 +5,21 @@
 //! happened inside a call arrives before the call itself.
 
 mod classify;
+mod name;
 mod names;
 mod path;
 mod pending;
+mod recent;
 mod recorded;
 mod thread;
 
 use std::num::NonZeroUsize;
 
-use lru::LruCache;
-
 use self::{
     classify::Tasks,
     names::Names,
     pending::{ECHILD, EOPENSTALE, ESTALE, Pending},
+    recent::{NOWHERE, Recent},
     thread::Thread,
 };
 pub use self::{
@@ -29,6 +30,8 @@ use crate::event::{Event, Fact, Open, Revalidate, Stamp, Walk};
 
 /// Threads whose state is kept: twice what the programs keep.
 const THREADS: NonZeroUsize = NonZeroUsize::new(32_768).expect("not zero");
+/// Memory for the steps of so many paths is kept when they end, for those that begin.
+const SPARE: usize = 64;
 const ENOENT: i32 = -2;
 /// include/uapi/asm-generic/fcntl.h
 const O_DIRECTORY: u32 = 0o200_000;
@@ -38,7 +41,7 @@ pub const ARMING_NS: u64 = 10_000_000;
 
 /// Takes events in the order in which the transport delivers them.
 pub struct Tracer {
-    threads: LruCache<u32, Thread>,
+    threads: Recent<Thread>,
     /// Why a thread's first record may not be the first one of its numbering.
     unseen: Gap,
     paths: Paths,
@@ -51,6 +54,8 @@ struct Paths {
     names: Names,
     /// LOOKUPs and OPENs of calls that turned out to open no regular file.
     no_open: (u64, u64),
+    /// Empty ones.
+    spare: Vec<Vec<Step>>,
 }
 
 impl Tracer {
@@ -58,13 +63,14 @@ impl Tracer {
     #[must_use]
     pub fn new(signals: Signals, armed_ns: u64) -> Self {
         Self {
-            threads: LruCache::new(THREADS),
+            threads: Recent::new(THREADS),
             unseen: Gap::RecordLost,
             paths: Paths {
                 signals,
                 armed_ns,
                 names: Names::new(),
                 no_open: (0, 0),
+                spare: Vec::new(),
             },
         }
     }
@@ -77,22 +83,25 @@ impl Tracer {
     }
 
     /// Takes one event; `done` gets every path that ends with it.
-    pub fn push(&mut self, event: Event, done: &mut impl FnMut(OpenPath)) {
+    pub fn push(&mut self, event: Event<'_>, done: &mut impl FnMut(&OpenPath)) {
         let Event { stamp, fact } = event;
         let Self {
             threads,
             unseen,
             paths,
         } = self;
-        let full = threads.len() == THREADS.get() && !threads.contains(&stamp.tid);
-        let evicted = if full { threads.pop_lru() } else { None };
+        let key = u64::from(stamp.tid);
+        let (place, evicted) = match threads.find(key, NOWHERE) {
+            Some(place) => (place, None),
+            None => threads.add(key, Thread::default()),
+        };
         // Where it is: it is not moved out and in again for each event.
-        let thread = threads.get_or_insert_mut(stamp.tid, Thread::default);
+        let thread = threads.at_mut(place);
         if stamp.missed_return {
             // What the thread was in the middle of has ended unseen. Its name may come
             // with this very record.
             if let (Fact::Comm(comm), true) = (&fact, thread.comm.is_empty()) {
-                thread.comm = (&**comm).into();
+                thread.comm = (*comm).into();
             }
             thread.gap = Some(Gap::ReturnMissed);
             paths.flush(stamp.tid, thread, done);
@@ -108,7 +117,7 @@ impl Tracer {
                 dentry,
                 parent,
                 name,
-            } => paths.names.learn(dentry, parent, &name),
+            } => paths.names.learn(dentry, parent, name),
             Fact::Comm(comm) => thread.comm = comm.into(),
             Fact::Lookup(ret) => thread.add_inner(step(&stamp, StepKind::Lookup(ret))),
             Fact::OpenTask(task) => {
@@ -120,34 +129,35 @@ impl Tracer {
             Fact::AtomicOpen(open) => paths.open(thread, &stamp, open, true, done),
         }
         if let Some((tid, mut evicted)) = evicted {
-            paths.flush(tid, &mut evicted, done);
+            paths.flush(tid as u32, &mut evicted, done);
         }
     }
 
     /// Ends everything that is pending: no more events will come. `lost`: whether some
     /// never came, and so may have been of any of these paths.
-    pub fn finish(&mut self, lost: bool, done: &mut impl FnMut(OpenPath)) {
-        while let Some((tid, mut thread)) = self.threads.pop_lru() {
+    pub fn finish(&mut self, lost: bool, done: &mut impl FnMut(&OpenPath)) {
+        let Self { threads, paths, .. } = self;
+        threads.for_each(|tid, thread| {
             if lost {
                 thread.gap.get_or_insert(Gap::RecordLost);
             }
-            self.paths.flush(tid, &mut thread, done);
-        }
+            paths.flush(tid as u32, thread, done);
+        });
+        threads.clear();
     }
 
     /// Ends everything that is pending, as [`Self::finish`] does, because the client's modules
     /// were unloaded; no dentry of theirs is left. Threads go on with the numbers of their
     /// records.
-    pub fn interrupt(&mut self, lost: bool, done: &mut impl FnMut(OpenPath)) {
-        let mut threads = std::mem::replace(&mut self.threads, LruCache::new(THREADS));
-        while let Some((tid, mut thread)) = threads.pop_lru() {
+    pub fn interrupt(&mut self, lost: bool, done: &mut impl FnMut(&OpenPath)) {
+        let Self { threads, paths, .. } = self;
+        threads.for_each(|tid, thread| {
             if lost && thread.is_inside() {
                 thread.gap.get_or_insert(Gap::RecordLost);
             }
-            self.paths.flush(tid, &mut thread, done);
-            self.threads.push(tid, thread);
-        }
-        self.paths.names.forget();
+            paths.flush(tid as u32, thread, done);
+        });
+        paths.names.forget();
     }
 
     /// The modules are back and probed again, perhaps otherwise; see [`Self::new`].
@@ -163,7 +173,7 @@ impl Paths {
         thread: &mut Thread,
         stamp: &Stamp,
         call: Revalidate,
-        done: &mut impl FnMut(OpenPath),
+        done: &mut impl FnMut(&OpenPath),
     ) {
         thread.set_apart(stamp);
         if let Some(pending) = &thread.pending
@@ -171,30 +181,20 @@ impl Paths {
         {
             self.abandon(stamp.tid, thread, done);
         }
-        let mut pending = thread.take_pending(stamp);
+        let (pending, inner) = thread.go_on(stamp, &mut self.spare);
         // lookup_fast() takes "valid" for a negative dentry as ENOENT at once. lookup_open(),
         // which comes after it in ref-walk and finds what another task has just looked up,
         // goes on to nfs_atomic_open, as the VFS does where it may create the name.
         let fast = call.walk == Walk::Rcu || pending.asks_again(&call);
-        pending.add(&mut thread.inner, step(stamp, StepKind::Revalidate(call)));
+        pending.add(inner, step(stamp, StepKind::Revalidate(call)));
         pending.revalidated(call, &mut self.names);
         let result = match call.ret {
             1 if fast && pending.found_no_name() => Some(ENOENT),
             ret if ret < 0 && ret != ECHILD && ret != ESTALE => Some(ret),
             _ => None,
         };
-        match result {
-            Some(result) => {
-                done(self.end(
-                    stamp.tid,
-                    thread,
-                    pending,
-                    PathWord::Failed,
-                    Some(result),
-                    None,
-                ));
-            }
-            None => thread.pending = Some(pending),
+        if result.is_some() {
+            self.end(stamp.tid, thread, PathWord::Failed, result, None, done);
         }
     }
 
@@ -204,7 +204,7 @@ impl Paths {
         stamp: &Stamp,
         open: Open,
         atomic: bool,
-        done: &mut impl FnMut(OpenPath),
+        done: &mut impl FnMut(&OpenPath),
     ) {
         thread.set_apart(stamp);
         if let Some(pending) = &thread.pending
@@ -212,13 +212,14 @@ impl Paths {
         {
             self.abandon(stamp.tid, thread, done);
         }
-        let mut pending = thread.take_pending(stamp);
+        let unjoined = std::mem::take(&mut thread.unjoined);
+        let (pending, inner) = thread.go_on(stamp, &mut self.spare);
         if pending.is_fresh() && !atomic && stamp.start_ns < self.armed_ns.saturating_add(ARMING_NS)
         {
             pending.note_gap(Gap::BeganBefore);
         }
-        let inner = thread.inner.iter();
         let tasks: Tasks = inner
+            .iter()
             .filter_map(|step| match step.kind {
                 StepKind::OpenTask(task) => Some(task),
                 _ => None,
@@ -229,8 +230,7 @@ impl Paths {
         } else {
             StepKind::FileOpen(open)
         };
-        pending.add(&mut thread.inner, step(stamp, kind));
-        let unjoined = std::mem::take(&mut thread.unjoined);
+        pending.add(inner, step(stamp, kind));
         if unjoined {
             pending.note_gap(Gap::Unjoined);
         }
@@ -244,10 +244,9 @@ impl Paths {
             && (open.opened == Some(false) || (open.opened.is_none() && tasks.count == 0));
         if only_looked_up && tasks.count == 0 {
             if open.flags.is_some_and(|flags| flags & O_DIRECTORY != 0) {
-                self.drop_path(&pending);
+                self.drop_path(thread);
             } else {
                 pending.looked_up(&open, &mut self.names);
-                thread.pending = Some(pending);
             }
             return;
         }
@@ -262,7 +261,6 @@ impl Paths {
         let revalidation = pending.revalidation();
         let stale = ret == EOPENSTALE || ret == ESTALE;
         if stale && pending.went_stale(&open, &mut self.names) {
-            thread.pending = Some(pending);
             return;
         }
         if open.dentry.is_known() {
@@ -274,11 +272,11 @@ impl Paths {
             claim: tasks.claim,
             revalidation,
         };
-        done(self.end(stamp.tid, thread, pending, word, Some(result), Some(&last)));
+        self.end(stamp.tid, thread, word, Some(result), Some(&last), done);
     }
 
     /// Ends all that a thread has begun, without having seen its end.
-    fn flush(&mut self, tid: u32, thread: &mut Thread, done: &mut impl FnMut(OpenPath)) {
+    fn flush(&mut self, tid: u32, thread: &mut Thread, done: &mut impl FnMut(&OpenPath)) {
         // Steps whose call never returned here belong to what is pending.
         if !thread.inner.is_empty() {
             let pending = thread.pending.get_or_insert_with(|| Pending::new(tid));
@@ -293,13 +291,13 @@ impl Paths {
     }
 
     /// Ends a thread's pending path, because the call that returned is of another one.
-    fn abandon(&mut self, tid: u32, thread: &mut Thread, done: &mut impl FnMut(OpenPath)) {
-        let Some(mut pending) = thread.pending.take() else {
+    fn abandon(&mut self, tid: u32, thread: &mut Thread, done: &mut impl FnMut(&OpenPath)) {
+        let Some(pending) = &mut thread.pending else {
             return;
         };
         if pending.may_be_no_file() && pending.gaps.is_empty() {
             // What was found was no regular file, or opening it was refused.
-            self.drop_path(&pending);
+            self.drop_path(thread);
             return;
         }
         // What is missing may have been its end, and that a good one.
@@ -313,61 +311,69 @@ impl Paths {
         if result != Some(ENOENT) {
             pending.note_gap(Gap::EndNotSeen);
         }
-        done(self.end(tid, thread, pending, word, result, None));
+        self.end(tid, thread, word, result, None, done);
     }
 
-    fn drop_path(&mut self, pending: &Pending) {
+    /// Forgets a thread's pending path: it is no open of a regular file.
+    fn drop_path(&mut self, thread: &mut Thread) {
+        let Some(pending) = thread.pending.take() else {
+            return;
+        };
         let (opens, lookups) = pending.rpcs();
         self.no_open.0 += u64::from(opens);
         self.no_open.1 += u64::from(lookups);
     }
 
+    /// Ends a thread's pending path.
     fn end(
         &mut self,
         tid: u32,
-        thread: &Thread,
-        pending: Pending,
+        thread: &mut Thread,
         open_path: PathWord,
         result: Option<i32>,
         last: Option<&Last>,
-    ) -> OpenPath {
+        done: &mut impl FnMut(&OpenPath),
+    ) {
+        let Some(pending) = &mut thread.pending else {
+            return;
+        };
         let (opens, lookups) = pending.rpcs();
         let revalidation = match last {
             Some(last) => last.revalidation,
             None => pending.revalidation(),
         };
-        let Pending {
-            tgid,
-            dev,
-            steps,
-            gaps,
-            stale_retries,
-            dentry,
-            ..
-        } = pending;
-        OpenPath {
+        let steps = std::mem::take(&mut pending.steps);
+        let (dentry, place) = (pending.dentry, pending.place);
+        let path = OpenPath {
             start_ns: steps.first().map_or(0, |step| step.start_ns),
             end_ns: steps.iter().map(|step| step.end_ns).max().unwrap_or(0),
             tid,
-            tgid,
+            tgid: pending.tgid,
             comm: thread.comm.clone(),
-            dev,
+            dev: pending.dev,
             dentry,
-            dentry_id: self.names.id(dentry),
-            path: self.names.path(dentry),
+            dentry_id: self.names.id(dentry, place),
+            path: self.names.path(dentry, place),
             fileid: last.and_then(|last| last.open.fileid),
             flags: last.and_then(|last| last.open.flags),
             name_check: classify::name_check(revalidation.as_ref(), self.signals),
             revalidation,
             open_path,
             claim: last.and_then(|last| last.claim),
-            stale_retries,
+            stale_retries: pending.stale_retries,
             opens,
             lookups,
             result,
             stack: last.and_then(|last| last.open.stack),
-            gaps,
+            gaps: std::mem::take(&mut pending.gaps),
             steps,
+        };
+        thread.pending = None;
+        done(&path);
+        if self.spare.len() < SPARE {
+            let mut steps = path.steps;
+            steps.clear();
+            self.spare.push(steps);
         }
     }
 }

@@ -4,11 +4,14 @@
 //! again. The programs send a name whenever it changes, so a new name for a known
 //! pointer starts a new id.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::num::NonZeroUsize;
 
-use lru::LruCache;
 use nfs_trace_ebpf::abi::NAME_MAX;
 
+use super::{
+    name::Name,
+    recent::{NOWHERE, Recent},
+};
 use crate::event::Pointer;
 
 /// Twice what the programs remember, so that what they do not send again is here.
@@ -22,17 +25,19 @@ const LONGEST: usize = MAX_DEPTH * (NAME_MAX + 1) + 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     parent: Pointer,
-    name: Arc<[u8]>,
+    name: Name,
 }
 
 struct Named {
     id: u32,
+    /// Where the parent was last found.
+    parent: u32,
     entry: Option<Entry>,
 }
 
 /// The table. Bounded: the least recently used names are forgotten.
 pub(super) struct Names {
-    table: LruCache<Pointer, Named>,
+    table: Recent<Named>,
     next_id: u32,
     /// Where paths are put together, from their end.
     room: Box<[u8]>,
@@ -41,7 +46,7 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn new() -> Self {
         Self {
-            table: LruCache::new(CAPACITY),
+            table: Recent::new(CAPACITY),
             next_id: 1,
             room: vec![0; LONGEST].into(),
         }
@@ -58,45 +63,65 @@ impl Names {
         id
     }
 
+    fn add(&mut self, dentry: Pointer, entry: Option<Entry>) -> u32 {
+        let id = self.new_id();
+        let named = Named {
+            id,
+            parent: NOWHERE,
+            entry,
+        };
+        self.table.add(dentry.0, named);
+        id
+    }
+
     /// Takes note of a name.
     pub(super) fn learn(&mut self, dentry: Pointer, parent: Pointer, name: &[u8]) {
-        if let Some(Named {
-            entry: Some(entry), ..
-        }) = self.table.get(&dentry)
+        let place = self.table.find(dentry.0, NOWHERE);
+        if let Some(place) = place
+            && let Some(entry) = &self.table.at(place).entry
             && entry.parent == parent
             && *entry.name == *name
         {
             return;
         }
-        let id = self.new_id();
         let entry = Some(Entry {
             parent,
             name: name.into(),
         });
-        self.table.put(dentry, Named { id, entry });
+        match place {
+            Some(place) => {
+                let id = self.new_id();
+                let named = self.table.at_mut(place);
+                (named.id, named.entry) = (id, entry);
+            }
+            None => {
+                self.add(dentry, entry);
+            }
+        }
     }
 
-    /// A small number that stands for the dentry.
-    pub(super) fn id(&mut self, dentry: Pointer) -> Option<u32> {
+    /// A small number that stands for the dentry. `guess`: where it may be in the table.
+    pub(super) fn id(&mut self, dentry: Pointer, guess: u32) -> Option<u32> {
         if !dentry.is_known() {
             return None;
         }
-        if let Some(named) = self.table.get(&dentry) {
-            return Some(named.id);
-        }
-        let id = self.new_id();
-        self.table.put(dentry, Named { id, entry: None });
-        Some(id)
+        Some(match self.table.find(dentry.0, guess) {
+            Some(place) => self.table.at(place).id,
+            None => self.add(dentry, None),
+        })
     }
 
-    /// The dentry's own directory entry.
-    pub(super) fn entry(&mut self, dentry: Pointer) -> Option<Entry> {
-        self.table.get(&dentry)?.entry.clone()
+    /// Where in the table a dentry is, and its own directory entry.
+    pub(super) fn entry(&mut self, dentry: Pointer) -> (u32, Option<Entry>) {
+        match self.table.find(dentry.0, NOWHERE) {
+            Some(place) => (place, self.table.at(place).entry.clone()),
+            None => (NOWHERE, None),
+        }
     }
 
     /// The path from the mount's root, without a slash in front; a chain that is
-    /// longer than is followed begins with `...`.
-    pub(super) fn path(&mut self, dentry: Pointer) -> Option<Box<[u8]>> {
+    /// longer than is followed begins with `...`. `guess`: where the dentry may be in the table.
+    pub(super) fn path(&mut self, dentry: Pointer, guess: u32) -> Option<Box<[u8]>> {
         let Self { table, room, .. } = self;
         let end = room.len();
         let mut begin = end;
@@ -107,10 +132,17 @@ impl Names {
             Some(at)
         };
         let mut node = dentry;
+        let mut found = table.find(node.0, guess);
         let mut whole = false;
         for _ in 0..MAX_DEPTH {
-            let Some(Entry { parent, name }) =
-                table.get(&node).and_then(|named| named.entry.as_ref())
+            let Some(place) = found else {
+                break;
+            };
+            let Named {
+                parent: guess,
+                entry: Some(Entry { parent, name }),
+                ..
+            } = table.at(place)
             else {
                 break;
             };
@@ -123,6 +155,13 @@ impl Names {
             };
             begin = at;
             node = *parent;
+            let guess = *guess;
+            found = table.find(node.0, guess);
+            if let Some(parent) = found
+                && parent != guess
+            {
+                table.at_mut(place).parent = parent;
+            }
         }
         if begin == end {
             return whole.then(Box::default);
@@ -154,34 +193,41 @@ mod tests {
     #[test]
     fn a_path_is_joined_below_the_root() {
         let mut names = table();
-        assert_eq!(names.path(FILE).as_deref(), Some(&b"dir/file"[..]));
-        assert_eq!(names.path(ROOT).as_deref(), Some(&b""[..]));
-        assert_eq!(names.path(Pointer(9)), None);
+        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some(&b"dir/file"[..]));
+        assert_eq!(names.path(ROOT, NOWHERE).as_deref(), Some(&b""[..]));
+        assert_eq!(names.path(Pointer(9), NOWHERE), None);
     }
 
     #[test]
     fn a_moved_directory_moves_what_is_below_it() {
         let mut names = table();
         names.learn(DIR, ROOT, b"elsewhere");
-        assert_eq!(names.path(FILE).as_deref(), Some(&b"elsewhere/file"[..]));
+        assert_eq!(
+            names.path(FILE, NOWHERE).as_deref(),
+            Some(&b"elsewhere/file"[..])
+        );
     }
 
     #[test]
     fn an_address_used_again_gets_a_new_id() {
         let mut names = table();
-        let before = names.id(FILE);
+        let before = names.id(FILE, NOWHERE);
         names.learn(FILE, DIR, b"file");
-        assert_eq!(names.id(FILE), before, "the same name again is no news");
+        assert_eq!(
+            names.id(FILE, NOWHERE),
+            before,
+            "the same name again is no news"
+        );
         names.learn(FILE, ROOT, b"other");
-        assert_ne!(names.id(FILE), before);
-        assert_eq!(names.path(FILE).as_deref(), Some(&b"other"[..]));
+        assert_ne!(names.id(FILE, NOWHERE), before);
+        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some(&b"other"[..]));
     }
 
     #[test]
     fn a_missing_ancestor_shows() {
         let mut names = Names::new();
         names.learn(FILE, DIR, b"file");
-        assert_eq!(names.path(FILE).as_deref(), Some(&b".../file"[..]));
+        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some(&b".../file"[..]));
     }
 
     #[test]
@@ -189,11 +235,51 @@ mod tests {
         let mut names = Names::new();
         names.learn(FILE, DIR, b"a");
         names.learn(DIR, FILE, b"b");
-        assert!(names.path(FILE).is_some());
+        assert!(names.path(FILE, NOWHERE).is_some());
     }
 
     #[test]
     fn an_unknown_dentry_has_no_id() {
-        assert_eq!(Names::new().id(Pointer(0)), None);
+        assert_eq!(Names::new().id(Pointer(0), NOWHERE), None);
+    }
+
+    /// Where a parent was found is remembered: it must not outlive what was there.
+    #[test]
+    fn a_place_that_is_anothers_now_is_not_believed() {
+        let mut names = table();
+        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some(&b"dir/file"[..]));
+        names.forget();
+        assert_eq!(names.path(FILE, 2), None);
+        // DIR is where FILE was, and the other way round.
+        names.learn(ROOT, ROOT, b"/");
+        names.learn(FILE, DIR, b"file");
+        names.learn(DIR, ROOT, b"dir");
+        let place_of_dir = 2;
+        let path = names.path(FILE, place_of_dir);
+        assert_eq!(path.as_deref(), Some(&b"dir/file"[..]));
+        // So many others that all these are forgotten.
+        for other in 0..CAPACITY.get() as u64 {
+            names.learn(Pointer(1_000 + other), ROOT, b"x");
+        }
+        assert_eq!(names.path(FILE, place_of_dir), None);
+        names.learn(FILE, DIR, b"file");
+        let path = names.path(FILE, place_of_dir);
+        assert_eq!(path.as_deref(), Some(&b".../file"[..]));
+    }
+
+    #[test]
+    fn a_parent_that_was_forgotten_and_came_back_has_its_new_name() {
+        let mut names = table();
+        names.path(FILE, NOWHERE);
+        for other in 0..CAPACITY.get() as u64 {
+            names.learn(Pointer(1_000 + other), ROOT, b"x");
+            names.id(FILE, NOWHERE);
+        }
+        let path = names.path(FILE, NOWHERE);
+        assert_eq!(path.as_deref(), Some(&b".../file"[..]));
+        names.learn(DIR, ROOT, b"new");
+        names.learn(ROOT, ROOT, b"/");
+        let path = names.path(FILE, NOWHERE);
+        assert_eq!(path.as_deref(), Some(&b"new/file"[..]));
     }
 }

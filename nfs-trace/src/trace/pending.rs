@@ -8,6 +8,7 @@
 use super::{
     names::{Entry, Names},
     path::{Gap, Step, StepKind},
+    recent::NOWHERE,
 };
 use crate::event::{DentryKind, Open, Pointer, Revalidate, Walk};
 
@@ -43,6 +44,8 @@ pub(super) struct Pending {
     pub(super) stale_retries: u32,
     /// The dentry of the last step, and its name at that time.
     pub(super) dentry: Pointer,
+    /// Where it was in the table of names.
+    pub(super) place: u32,
     entry: Option<Entry>,
     last: Last,
     /// The attempt runs with LOOKUP_REVAL: no other will follow.
@@ -58,6 +61,7 @@ impl Pending {
             gaps: Vec::new(),
             stale_retries: 0,
             dentry: Pointer(0),
+            place: NOWHERE,
             entry: None,
             last: Last::Nothing,
             last_attempt: false,
@@ -145,7 +149,7 @@ impl Pending {
     fn at(&mut self, dentry: Pointer, names: &mut Names) {
         if dentry.is_known() {
             self.dentry = dentry;
-            self.entry = names.entry(dentry);
+            (self.place, self.entry) = names.entry(dentry);
         }
     }
 
@@ -154,7 +158,7 @@ impl Pending {
         if self.dentry == dentry || !self.dentry.is_known() || !dentry.is_known() {
             return true;
         }
-        match (&self.entry, names.entry(dentry)) {
+        match (&self.entry, names.entry(dentry).1) {
             (Some(mine), Some(other)) => *mine == other,
             _ => true,
         }

@@ -1,6 +1,6 @@
 //! What can happen only to events that come from a recording.
 
-use super::{Gap, Thread, Tracer};
+use super::{Gap, NOWHERE, Thread, Tracer};
 use crate::event::{Event, Fact};
 
 impl Tracer {
@@ -10,18 +10,20 @@ impl Tracer {
     }
 
     /// Takes note of a name that was told before the first event.
-    pub fn learn(&mut self, event: Event) {
+    pub fn learn(&mut self, event: Event<'_>) {
         match event.fact {
             Fact::Name {
                 dentry,
                 parent,
                 name,
-            } => self.paths.names.learn(dentry, parent, &name),
+            } => self.paths.names.learn(dentry, parent, name),
             Fact::Comm(comm) => {
-                let thread = self
-                    .threads
-                    .get_or_insert_mut(event.stamp.tid, Thread::default);
-                thread.comm = comm.into();
+                let key = u64::from(event.stamp.tid);
+                let place = match self.threads.find(key, NOWHERE) {
+                    Some(place) => place,
+                    None => self.threads.add(key, Thread::default()).0,
+                };
+                self.threads.at_mut(place).comm = comm.into();
             }
             _ => {}
         }
@@ -30,9 +32,7 @@ impl Tracer {
     /// Events are missing here, of whichever threads and dentries: paths that they may belong
     /// to are marked, and a name that they may have changed is not believed any more.
     pub fn tear(&mut self) {
-        for (_, thread) in &mut self.threads {
-            thread.tear();
-        }
+        self.threads.for_each(|_, thread| thread.tear());
         self.paths.names.forget();
         self.unseen = Gap::RecordLost;
     }

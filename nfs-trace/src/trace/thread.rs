@@ -82,12 +82,18 @@ impl Thread {
         }
     }
 
-    /// What is pending, or a new beginning.
-    pub(super) fn take_pending(&mut self, stamp: &Stamp) -> Pending {
-        let mut pending = self
-            .pending
-            .take()
-            .unwrap_or_else(|| Pending::new(stamp.tgid));
+    /// What is pending, or a new beginning with one of the `spare` memories; and the steps whose
+    /// enclosing call has not returned yet.
+    pub(super) fn go_on(
+        &mut self,
+        stamp: &Stamp,
+        spare: &mut Vec<Vec<Step>>,
+    ) -> (&mut Pending, &mut Vec<Step>) {
+        let pending = self.pending.get_or_insert_with(|| {
+            let mut pending = Pending::new(stamp.tgid);
+            pending.steps = spare.pop().unwrap_or_default();
+            pending
+        });
         pending.tgid = stamp.tgid;
         if stamp.dev != 0 {
             pending.dev = stamp.dev;
@@ -95,6 +101,6 @@ impl Thread {
         if let Some(gap) = self.gap.take() {
             pending.note_gap(gap);
         }
-        pending
+        (pending, &mut self.inner)
     }
 }

@@ -6,14 +6,33 @@ use std::io;
 
 use jiff::Timestamp;
 
-use super::text::Text;
-use crate::row::{Device, OpenFlags, Row, Rpcs, StepRow};
+use super::{digits, pieces::Pieces, text::Text};
+use crate::{
+    row::{Device, Looks, OpenFlags, Row, Rpcs, StepRow},
+    trace::{NameCheck, PathWord},
+};
 
 /// Writes lines; remembers what the next one most likely has in common with this one.
 pub(super) struct Lines {
     /// Of the last row: its second, and that as text, without what comes behind the second.
     second: u64,
     text: String,
+    devices: Pieces<Option<Device>, 48>,
+    verdicts: Pieces<Verdict, 192>,
+    /// Of steps, what comes behind their times.
+    steps: Pieces<Looks, 96>,
+}
+
+/// What is in the middle of a line, and much the same in most of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Verdict {
+    flags: Option<OpenFlags>,
+    name_check: NameCheck,
+    open_path: PathWord,
+    claim: Option<&'static str>,
+    stale_retries: u32,
+    rpcs: Rpcs,
+    result: Option<i32>,
 }
 
 impl Lines {
@@ -21,6 +40,9 @@ impl Lines {
         let mut lines = Self {
             second: 0,
             text: String::new(),
+            devices: Pieces::new(),
+            verdicts: Pieces::new(),
+            steps: Pieces::new(),
         };
         lines.see(0);
         lines
@@ -46,13 +68,13 @@ impl Lines {
             open_path,
             claim,
             stale_retries,
-            rpcs: Rpcs { open, lookup },
+            rpcs,
             result,
             latency_ns,
             complete,
             gaps,
-            calls: _,
-            counts_opens: _,
+            calls,
+            counts_opens,
             stack,
         } = row;
         out.put(br#"{"type":"open","ts_ns":"#);
@@ -69,12 +91,8 @@ impl Lines {
         out.optional_string(mount.as_deref())?;
         out.put(br#","path":"#);
         out.optional_string(path.as_deref())?;
-        out.put(br#","dev":"#);
-        match dev {
-            Some(dev) => device(out, *dev),
-            None => out.put(b"null"),
-        }
-        out.put(br#","fileid":"#);
+        let number = dev.map_or(0, |dev| dev.0.into());
+        self.devices.add(out, *dev, number, |out| device(out, *dev));
         out.optional_number(*fileid);
         out.put(br#","dentry":"#);
         out.optional_number(*dentry);
@@ -84,47 +102,43 @@ impl Lines {
         }
         out.put(br#","nfs_version":"#);
         out.optional_string(nfs_version.as_deref())?;
-        out.put(br#","flags":"#);
-        match flags {
-            Some(flags) => open_flags(out, *flags),
-            None => out.put(b"null"),
-        }
-        out.put(br#","name_check":""#);
-        out.word(name_check.word());
-        out.put(br#"","open_path":""#);
-        out.word(open_path.word());
-        out.put(br#"","claim":"#);
-        match claim {
-            Some(claim) => {
-                out.put(b"\"");
-                out.word(claim);
-                out.put(b"\"");
-            }
-            None => out.put(b"null"),
-        }
-        out.put(br#","stale_retries":"#);
-        out.number(*stale_retries);
-        out.put(br#","rpcs":{"open":"#);
-        out.optional_number(*open);
-        out.put(br#","lookup":"#);
-        out.optional_number(*lookup);
-        out.put(br#"},"result":"#);
-        out.optional_number(*result);
-        out.put(br#","latency_ns":"#);
+        let verdict = Verdict {
+            flags: *flags,
+            name_check: *name_check,
+            open_path: *open_path,
+            claim: *claim,
+            stale_retries: *stale_retries,
+            rpcs: *rpcs,
+            result: *result,
+        };
+        let number = verdict.number();
+        self.verdicts
+            .add(out, verdict, number, |out| verdict.add(out));
         out.number(*latency_ns);
-        out.put(br#","complete":"#);
-        out.word(if *complete { "true" } else { "false" });
+        if *complete {
+            out.put(br#","complete":true"#);
+        } else {
+            out.put(br#","complete":false"#);
+        }
         if !gaps.is_empty() {
             out.put(br#","gaps":"#);
             out.value(&**gaps)?;
         }
         out.put(br#","steps":["#);
-        for (at, shown) in row.steps().enumerate() {
+        for (at, call) in calls.iter().enumerate() {
             if at > 0 {
                 out.put(b",");
             }
             out.put(br#"{"step":""#);
-            step(out, &shown);
+            out.word(StepRow::name(call));
+            out.put(br#"","at_ns":"#);
+            out.number(StepRow::at_ns(call, *ts_ns));
+            out.put(br#","took_ns":"#);
+            out.number(StepRow::took_ns(call));
+            let looks = Looks::of(call, *counts_opens);
+            self.steps.add(out, looks, looks.number(), |out| {
+                behind_times(out, &StepRow::new(call, *ts_ns, *counts_opens));
+            });
         }
         out.put(b"]");
         if let Some(stack) = stack {
@@ -147,14 +161,15 @@ impl Lines {
         out.word(&self.text);
         if ns > 0 {
             // As many digits as it takes.
-            let mut digits = *b".000000000";
-            let mut rest = ns as u32;
-            for digit in digits[1..].iter_mut().rev() {
-                *digit += (rest % 10) as u8;
-                rest /= 10;
-            }
-            let zeroes = digits.iter().rev().take_while(|it| **it == b'0').count();
-            out.raw(&digits[..digits.len() - zeroes]);
+            let eight = digits::split(ns / 10);
+            let mut shown = *b".000000000";
+            shown[1..9].copy_from_slice(&digits::text(eight));
+            shown[9] += (ns % 10) as u8;
+            let zeroes = match ns % 10 {
+                0 => 1 + eight.leading_zeros() / u8::BITS,
+                _ => 0,
+            };
+            out.begin_of(&shown, shown.len() - zeroes as usize);
         }
         out.put(b"Z");
     }
@@ -169,23 +184,71 @@ impl Lines {
     }
 }
 
-/// What comes behind the name of its first field.
-fn step(out: &mut Text, step: &StepRow) {
+impl Verdict {
+    /// See [`Pieces::add`].
+    fn number(&self) -> u64 {
+        let flags = self.flags.map_or(u32::MAX, |flags| flags.0);
+        let result = self.result.unwrap_or(1) as u32;
+        let words = (self.open_path as u32) << 8 | self.name_check as u32;
+        let sent = self.rpcs.open.unwrap_or(0) ^ self.rpcs.lookup.unwrap_or(0) << 16;
+        u64::from(flags ^ words << 16) << 32 | u64::from(result ^ sent)
+    }
+
+    fn add(&self, out: &mut Text) {
+        let Self {
+            flags,
+            name_check,
+            open_path,
+            claim,
+            stale_retries,
+            rpcs: Rpcs { open, lookup },
+            result,
+        } = *self;
+        out.put(br#","flags":"#);
+        match flags {
+            Some(flags) => open_flags(out, flags),
+            None => out.put(b"null"),
+        }
+        out.put(br#","name_check":""#);
+        out.word(name_check.word());
+        out.put(br#"","open_path":""#);
+        out.word(open_path.word());
+        out.put(br#"","claim":"#);
+        match claim {
+            Some(claim) => {
+                out.put(b"\"");
+                out.word(claim);
+                out.put(b"\"");
+            }
+            None => out.put(b"null"),
+        }
+        out.put(br#","stale_retries":"#);
+        out.number(stale_retries);
+        out.put(br#","rpcs":{"open":"#);
+        out.optional_number(open);
+        out.put(br#","lookup":"#);
+        out.optional_number(lookup);
+        out.put(br#"},"result":"#);
+        match result {
+            Some(result) => out.signed(result),
+            None => out.put(b"null"),
+        }
+        out.put(br#","latency_ns":"#);
+    }
+}
+
+/// What a step says behind its times.
+fn behind_times(out: &mut Text, step: &StepRow) {
     let StepRow {
-        step,
-        at_ns,
-        took_ns,
+        step: _,
+        at_ns: _,
+        took_ns: _,
         walk,
         claim,
         sent,
         ret,
         meaning,
     } = step;
-    out.word(step);
-    out.put(br#"","at_ns":"#);
-    out.number(*at_ns);
-    out.put(br#","took_ns":"#);
-    out.number(*took_ns);
     if let Some(walk) = walk {
         out.put(br#","walk":""#);
         out.word(walk);
@@ -201,20 +264,27 @@ fn step(out: &mut Text, step: &StepRow) {
         out.number(*sent);
     }
     out.put(br#","ret":"#);
-    out.number(*ret);
+    out.signed(*ret);
     // Words of ours, with nothing to escape.
     out.put(br#","meaning":""#);
     out.word(meaning);
     out.put(b"\"}");
 }
 
-fn device(out: &mut Text, device: Device) {
-    let (major, minor) = device.major_minor();
-    out.put(b"\"");
-    out.number(major);
-    out.put(b":");
-    out.number(minor);
-    out.put(b"\"");
+/// Up to what comes behind it.
+fn device(out: &mut Text, device: Option<Device>) {
+    out.put(br#","dev":"#);
+    match device.map(Device::major_minor) {
+        Some((major, minor)) => {
+            out.put(b"\"");
+            out.number(major);
+            out.put(b":");
+            out.number(minor);
+            out.put(b"\"");
+        }
+        None => out.put(b"null"),
+    }
+    out.put(br#","fileid":"#);
 }
 
 fn open_flags(out: &mut Text, flags: OpenFlags) {

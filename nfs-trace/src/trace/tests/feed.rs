@@ -118,7 +118,7 @@ impl Feed {
             "gone" => {
                 let paths = &mut self.paths;
                 self.tracer
-                    .interrupt(has("lost"), &mut |path| paths.push(path));
+                    .interrupt(has("lost"), &mut |path| paths.push(path.clone()));
                 return;
             }
             "back" => {
@@ -127,7 +127,7 @@ impl Feed {
             }
             "name" => {
                 let dentry = pointer(words[1]);
-                let name = words[2].as_bytes().into();
+                let name = words[2].as_bytes();
                 let parent = words.get(3).map_or(Pointer(1), |word| pointer(word));
                 Fact::Name {
                     dentry,
@@ -199,12 +199,13 @@ impl Feed {
         *seq += 1;
         let paths = &mut self.paths;
         self.tracer
-            .push(Event { stamp, fact }, &mut |path| paths.push(path));
+            .push(Event { stamp, fact }, &mut |path| paths.push(path.clone()));
     }
 
     pub(super) fn finish(mut self) -> Vec<String> {
         let paths = &mut self.paths;
-        self.tracer.finish(false, &mut |path| paths.push(path));
+        self.tracer
+            .finish(false, &mut |path| paths.push(path.clone()));
         let mut text: Vec<String> = self.paths.iter().map(show).collect();
         if self.tracer.outside_paths() != (0, 0) {
             let (opens, lookups) = self.tracer.outside_paths();
