@@ -260,6 +260,8 @@ impl Parts {
             .map_or(&self.output.path, PathBuf::as_path)
     }
 
+    /// Rare, and kept out of what is done with each record.
+    #[cold]
     fn rotate(&mut self, size: u64) -> io::Result<()> {
         self.writer.flush()?;
         let path = part_name(&self.output.path, self.header.part + 1);

@@ -173,6 +173,8 @@ impl<W: Write> Writer<W> {
         self.out.file.flush()
     }
 
+    /// Rare, and kept out of what is done with each record.
+    #[cold]
     fn end_block(&mut self) -> io::Result<()> {
         let records = self.block.records();
         self.put_block(Kind::Records)?;
