@@ -146,8 +146,10 @@ impl Recorder {
 
     /// Does it, unless something failed before.
     fn attempt(&mut self, write: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
-        if self.failed.is_none() {
-            self.failed = write(self).err();
+        if self.failed.is_none()
+            && let Err(error) = write(self)
+        {
+            self.failed = Some(error);
         }
         Ok(())
     }
@@ -158,7 +160,9 @@ impl Recorder {
         if dev != 0 && dev != self.last {
             self.look_at(dev, around)?;
         }
-        self.name_stack(record, around)?;
+        if self.stacks.is_some() {
+            self.name_stack(record, around)?;
+        }
         self.parts.record(record)
     }
 
@@ -191,7 +195,9 @@ impl Recorder {
         self.last = 0;
     }
 
-    /// Sees whether the mounts that are known have a super block.
+    /// Sees whether the mounts that are known have a super block. Rare, and kept out of what is done
+    /// with each record.
+    #[cold]
     fn look_at(&mut self, dev: u32, around: &mut dyn Surroundings) -> io::Result<()> {
         if self.known.contains(&dev) {
             self.last = dev;
@@ -214,7 +220,9 @@ impl Recorder {
         Ok(())
     }
 
-    /// The record's stack, if it has one that this part does not name yet.
+    /// The record's stack, if it has one that this part does not name yet. Out of the way of those
+    /// who want none.
+    #[inline(never)]
     fn name_stack(&mut self, record: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
         let Some(stacks) = &mut self.stacks else {
             return Ok(());

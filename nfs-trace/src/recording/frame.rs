@@ -1,16 +1,20 @@
 //! The bytes around a recording's content: how a file begins, and the frame of a block. Pure.
 //! docs/format.md says the same for those who write a reader of their own.
 
-use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
+use lz4_flex::block::{compress, decompress_into};
 use zerocopy::{
     FromBytes, Immutable, IntoBytes, KnownLayout,
     little_endian::{U16, U32},
 };
 
+use super::delta;
+
 /// The first bytes of every recording. Not text, and a transfer that changes line ends breaks it.
 pub const MAGIC: [u8; 8] = *b"\x89NFST\r\n\x1a";
 /// Raised when an older reader would get something wrong.
-pub const MAJOR: u16 = 1;
+pub const MAJOR: u16 = 2;
+/// The first that is read: it has no [`Codec::Delta`].
+pub const FIRST_MAJOR: u16 = 1;
 /// Raised when there is something that an older reader may skip.
 pub const MINOR: u16 = 0;
 /// [`Prologue::byte_order`], in the byte order of the records.
@@ -141,6 +145,8 @@ pub enum Codec {
     Plain = 0,
     /// An LZ4 block without its own header.
     Lz4 = 1,
+    /// Records alone, each as what sets it apart from those before it.
+    Delta = 2,
 }
 
 impl Frame {
@@ -207,6 +213,8 @@ impl Frame {
                 Ok(len) if len == plain => Ok(()),
                 _ => Err("it does not unpack"),
             }
+        } else if self.codec == Codec::Delta as u8 {
+            delta::decode(stored, plain, content)
         } else if self.codec != Codec::Plain as u8 {
             Err("it is packed in an unknown way")
         } else if plain != stored.len() {
@@ -218,16 +226,18 @@ impl Frame {
     }
 }
 
-/// Packs into `room` where that makes it smaller. Returns how, and the bytes to store.
-pub fn pack<'a>(plain: &'a [u8], room: &'a mut Vec<u8>) -> (Codec, &'a [u8]) {
+/// Packs where that makes it smaller. Returns how, and the bytes to store.
+#[must_use]
+pub fn pack(plain: Vec<u8>) -> (Codec, Vec<u8>) {
     // What is small is not worth it, and can be read by eye.
     const SMALL: usize = 256;
     if plain.len() < SMALL {
         return (Codec::Plain, plain);
     }
-    room.resize(get_maximum_output_size(plain.len()), 0);
-    match compress_into(plain, room) {
-        Ok(len) if len < plain.len() => (Codec::Lz4, &room[..len]),
-        _ => (Codec::Plain, plain),
+    let packed = compress(&plain);
+    if packed.len() < plain.len() {
+        (Codec::Lz4, packed)
+    } else {
+        (Codec::Plain, plain)
     }
 }

@@ -5,7 +5,10 @@ use std::io;
 use nfs_trace_ebpf::abi::ABI_VERSION;
 use thiserror::Error;
 
-use super::{Footer, Header, Remark, Resumption, Stack, frame::MAJOR};
+use super::{
+    Footer, Header, Remark, Resumption, Stack,
+    frame::{FIRST_MAJOR, MAJOR},
+};
 use crate::{mounts::Mount, summary::KernelCounts};
 
 /// Why nothing, or nothing more, can be read.
@@ -22,8 +25,8 @@ pub enum Refusal {
     Short(u64),
     /// A later version wrote it.
     #[error(
-        "the recording has format {0}.{1}, and this version of nfs-trace reads {MAJOR}.x: take \
-         the version that recorded, or a later one"
+        "the recording has format {0}.{1}, and this version of nfs-trace reads {FIRST_MAJOR}.x to \
+         {MAJOR}.x: take the version that recorded, or a later one"
     )]
     Newer(u16, u16),
     /// Its records are in the other byte order.

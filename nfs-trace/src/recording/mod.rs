@@ -6,6 +6,8 @@
 //! replay: file -> Reader -> Item -> pipeline (../replay.rs)
 //! ```
 
+mod block;
+mod delta;
 pub mod frame;
 mod item;
 mod known;

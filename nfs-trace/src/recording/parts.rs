@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, ensure};
 
-use super::{Header, Remark, Resumption, Stack, Writer, known::Known};
+use super::{Header, Remark, Resumption, Stack, Writer, block::BLOCK, known::Known};
 use crate::{exit::ExitError, mounts::Mount, names::escape_path, summary::KernelCounts};
 
 /// Files to write, and how large they may get together.
@@ -71,6 +71,7 @@ impl Output {
 pub const LEAST_PART: u64 = 1 << 20;
 /// Left free at the end of a part, for a block that packs badly and the footer.
 const MARGIN: u64 = 300 << 10;
+const _: () = assert!(MARGIN as usize > BLOCK + (32 << 10));
 
 /// A recording in the making.
 pub struct Parts {
@@ -259,6 +260,8 @@ impl Parts {
             .map_or(&self.output.path, PathBuf::as_path)
     }
 
+    /// Rare, and kept out of what is done with each record.
+    #[cold]
     fn rotate(&mut self, size: u64) -> io::Result<()> {
         self.writer.flush()?;
         let path = part_name(&self.output.path, self.header.part + 1);

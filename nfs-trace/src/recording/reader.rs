@@ -9,7 +9,10 @@ use zerocopy::FromBytes as _;
 
 use super::{
     Footer, Header,
-    frame::{BYTE_ORDER, FRAME, Frame, Kind, LARGEST, MAGIC, MAJOR, MARKER, PROLOGUE, Prologue},
+    frame::{
+        BYTE_ORDER, FIRST_MAJOR, FRAME, Frame, Kind, LARGEST, MAGIC, MAJOR, MARKER, PROLOGUE,
+        Prologue,
+    },
     item::{Damage, Item, Records, Refusal},
 };
 
@@ -108,7 +111,7 @@ impl<R: Read> Reader<R> {
         }
         let (prologue, _) =
             Prologue::read_from_prefix(self.bytes()).map_err(|_| short(self.at + there as u64))?;
-        if prologue.major.get() != MAJOR {
+        if !(FIRST_MAJOR..=MAJOR).contains(&prologue.major.get()) {
             return Err(Refusal::Newer(prologue.major.get(), prologue.minor.get()));
         }
         match u32::from_ne_bytes(prologue.byte_order) {

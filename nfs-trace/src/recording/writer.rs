@@ -7,24 +7,37 @@ use zerocopy::IntoBytes as _;
 
 use super::{
     Footer, Header, Remark, Resumption, Stack,
+    block::Block,
     frame::{Codec, Frame, Kind, LARGEST, PROLOGUE, Prologue, pack},
 };
 use crate::{mounts::Mount, summary::KernelCounts};
 
-/// Bytes of records in a block, about: more pack hardly better, and a damaged block is lost whole.
-const BLOCK: usize = 1 << 18;
-
-/// See the module. Each block is one write, so `out` needs no buffer.
+/// See the module.
 pub struct Writer<W> {
-    out: W,
-    block: Vec<u8>,
-    in_block: u32,
-    room: Vec<u8>,
-    /// A block with its frame, as it is written.
-    framed: Vec<u8>,
-    number: u32,
+    out: Out<W>,
+    /// Records that are not written yet.
+    block: Block,
+    /// Records that are.
     records: u64,
+}
+
+/// Where blocks go.
+struct Out<W> {
+    /// Each block is one write, so it needs no buffer.
+    file: W,
+    /// The next block's number.
+    number: u32,
     bytes: u64,
+}
+
+impl<W: Write> Out<W> {
+    /// In one piece: where this ends suddenly, the file hardly ever ends inside a block.
+    fn put(&mut self, framed: &[u8]) -> io::Result<()> {
+        self.file.write_all(framed)?;
+        self.number = self.number.wrapping_add(1);
+        self.bytes += framed.len() as u64;
+        Ok(())
+    }
 }
 
 impl<W: Write> Writer<W> {
@@ -32,20 +45,19 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn new(mut out: W, header: &Header) -> io::Result<Self> {
-        out.write_all(Prologue::new().as_bytes())?;
+    pub fn new(mut file: W, header: &Header) -> io::Result<Self> {
+        file.write_all(Prologue::new().as_bytes())?;
         let mut writer = Self {
-            out,
-            block: Vec::with_capacity(BLOCK + 512),
-            in_block: 0,
-            room: Vec::new(),
-            framed: Vec::new(),
-            number: 0,
+            out: Out {
+                file,
+                number: 0,
+                bytes: PROLOGUE as u64,
+            },
+            block: Block::new(),
             records: 0,
-            bytes: PROLOGUE as u64,
         };
         writer.json(Kind::Header, header)?;
-        writer.out.flush()?;
+        writer.out.file.flush()?;
         Ok(writer)
     }
 
@@ -54,9 +66,8 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// If it cannot be written.
     pub fn record(&mut self, bytes: &[u8]) -> io::Result<()> {
-        push(&mut self.block, bytes)?;
-        self.in_block += 1;
-        if self.block.len() >= BLOCK {
+        self.block.push(bytes)?;
+        if self.block.is_full() {
             self.end_block()?;
         }
         Ok(())
@@ -67,21 +78,15 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// If it cannot be written.
     pub fn known<'a>(&mut self, records: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
-        let mut block = Vec::new();
-        let mut count = 0;
+        self.end_block()?;
         for record in records {
-            push(&mut block, record)?;
-            count += 1;
-            if block.len() >= BLOCK {
-                self.put(Kind::Known, count, &block)?;
-                block.clear();
-                count = 0;
+            self.block.push(record)?;
+            if self.block.is_full() {
+                self.put_block(Kind::Known)?;
             }
         }
-        if count > 0 {
-            self.put(Kind::Known, count, &block)?;
-        }
-        self.out.flush()
+        self.put_block(Kind::Known)?;
+        self.out.file.flush()
     }
 
     /// The client's modules were unloaded; so much was counted.
@@ -138,7 +143,7 @@ impl<W: Write> Writer<W> {
     /// If it cannot be written.
     pub fn flush(&mut self) -> io::Result<()> {
         self.end_block()?;
-        self.out.flush()
+        self.out.file.flush()
     }
 
     /// Records in the blocks that were written.
@@ -150,7 +155,7 @@ impl<W: Write> Writer<W> {
     /// Bytes written so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.out.bytes
     }
 
     /// Ends the file: nothing may follow.
@@ -165,17 +170,25 @@ impl<W: Write> Writer<W> {
             counts,
         };
         self.json(Kind::Footer, &footer)?;
-        self.out.flush()
+        self.out.file.flush()
     }
 
+    /// Rare, and kept out of what is done with each record.
+    #[cold]
     fn end_block(&mut self) -> io::Result<()> {
-        if self.in_block > 0 {
-            let block = std::mem::take(&mut self.block);
-            let count = std::mem::take(&mut self.in_block);
-            self.put(Kind::Records, count, &block)?;
-            self.records += u64::from(count);
-            self.block = block;
+        let records = self.block.records();
+        self.put_block(Kind::Records)?;
+        self.records += u64::from(records);
+        Ok(())
+    }
+
+    /// Writes the records that are not written yet, if there are any.
+    fn put_block(&mut self, kind: Kind) -> io::Result<()> {
+        if self.block.records() > 0 {
+            let put = self.out.put(self.block.framed(kind, self.out.number));
+            // Also if that failed: a full one has no room for more.
             self.block.clear();
+            return put;
         }
         Ok(())
     }
@@ -183,10 +196,7 @@ impl<W: Write> Writer<W> {
     /// What is true from here on comes behind the records before it.
     fn json(&mut self, kind: Kind, value: &impl Serialize) -> io::Result<()> {
         self.end_block()?;
-        self.put(kind, 0, &serde_json::to_vec(value)?)
-    }
-
-    fn put(&mut self, kind: Kind, records: u32, plain: &[u8]) -> io::Result<()> {
+        let plain = serde_json::to_vec(value)?;
         if plain.len() > LARGEST {
             let message = format!(
                 "a block of {} bytes is too large for a recording",
@@ -194,28 +204,13 @@ impl<W: Write> Writer<W> {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
+        let len = u32::try_from(plain.len()).map_err(io::Error::other)?;
         let (codec, stored) = match kind {
             // So that `strings` shows what a file is.
             Kind::Header => (Codec::Plain, plain),
-            _ => pack(plain, &mut self.room),
+            _ => pack(plain),
         };
-        let len = u32::try_from(plain.len()).map_err(io::Error::other)?;
-        let frame = Frame::seal(kind as u8, codec, self.number, records, len, stored);
-        self.framed.clear();
-        self.framed.extend_from_slice(frame.as_bytes());
-        self.framed.extend_from_slice(stored);
-        // In one piece: where this ends suddenly, the file hardly ever ends inside a block.
-        self.out.write_all(&self.framed)?;
-        self.number = self.number.wrapping_add(1);
-        self.bytes += self.framed.len() as u64;
-        Ok(())
+        let frame = Frame::seal(kind as u8, codec, self.out.number, 0, len, &stored);
+        self.out.put(&[frame.as_bytes(), &stored].concat())
     }
-}
-
-fn push(block: &mut Vec<u8>, record: &[u8]) -> io::Result<()> {
-    let len = u16::try_from(record.len())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a record is too long"))?;
-    block.extend_from_slice(&len.to_le_bytes());
-    block.extend_from_slice(record);
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nfs_trace::recording::frame::{
-    BYTE_ORDER, Codec, Frame, Kind, LARGEST, MAJOR, MINOR, Prologue,
+    BYTE_ORDER, Codec, FIRST_MAJOR, Frame, Kind, LARGEST, MAJOR, MINOR, Prologue,
 };
 use serde_json::{Value, json};
 use zerocopy::IntoBytes as _;
@@ -40,9 +40,14 @@ fn what_cannot_be_read_is_refused_in_one_line() {
             &["no recording"],
         ),
         (
+            "a major version that never was",
+            begin(|it, _| it.major = (FIRST_MAJOR - 1).into()),
+            &["format 0.0", "reads 1.x to 2.x"],
+        ),
+        (
             "a newer major version",
             begin(|it, _| it.major = (MAJOR + 1).into()),
-            &["format 2.0", "reads 1.x"],
+            &["format 3.0", "reads 1.x to 2.x"],
         ),
         (
             "the other byte order",
@@ -157,6 +162,34 @@ fn a_block_that_lies_is_left_out() {
         (
             "does not unpack",
             block(records, Codec::Lz4, 1, 1, 1000, b"\xff\xff\xff\xff"),
+        ),
+        (
+            "records that unpack to more than is allowed",
+            block(records, Codec::Delta, 1, 1, huge, &vec![1; LARGEST / 4]),
+        ),
+        (
+            "records that unpack to more than it says",
+            block(records, Codec::Delta, 1, 2, 58, &[1, 0, 0, 0, 1, 0, 0, 0]),
+        ),
+        (
+            "records that unpack to less than it says",
+            block(records, Codec::Delta, 1, 1, 59, &[1, 0, 0, 0]),
+        ),
+        (
+            "records that claim more than can be",
+            block(records, Codec::Delta, 1, 1, 1 << 24, &[1, 0, 0, 0]),
+        ),
+        (
+            "a word of more bytes than it has",
+            block(records, Codec::Delta, 1, 1, 58, &[0xf1; 100]),
+        ),
+        (
+            "a record that ends within a word",
+            block(records, Codec::Delta, 1, 1, 58, &[0x11, 0, 0, 0]),
+        ),
+        (
+            "JSON that is packed as records are",
+            block(Kind::Counts as u8, Codec::Delta, 1, 0, 58, &[1, 0, 0, 0]),
         ),
         ("two lengths", block(records, Codec::Plain, 1, 1, 7, b"abc")),
         (

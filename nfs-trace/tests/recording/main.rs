@@ -8,6 +8,7 @@ mod generate;
 mod hostile;
 mod memory;
 mod names;
+mod packing;
 mod perfetto;
 mod reload;
 mod report;
