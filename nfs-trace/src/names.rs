@@ -111,7 +111,7 @@ fn odd_ones(word: u64) -> u64 {
     const HIGH: u64 = ONES << 7;
     // The upper bit of a byte: whether it is less, or a byte before it was (it borrows from there).
     let less = |word: u64, than: u8| word.wrapping_sub(ONES * u64::from(than)) & !word;
-    let is = |byte: u8| less(word ^ ONES * u64::from(byte), 1);
+    let is = |byte: u8| less(word ^ (ONES * u64::from(byte)), 1);
     // From DEL on: with one more, or at once.
     let high = word.wrapping_add(ONES) | word;
     (less(word, b' ') | high | is(b'"') | is(b'\\')) & HIGH

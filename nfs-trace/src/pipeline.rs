@@ -171,7 +171,7 @@ impl Sink for Pipeline {
         let mut done = Vec::new();
         self.tracer
             .interrupt(may_miss_records(counts), &mut |path| {
-                done.push(path.clone())
+                done.push(path.clone());
             });
         self.rows.paths(done, around)?;
         self.rows.summary.reloads.gone += 1;

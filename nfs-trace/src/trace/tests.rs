@@ -310,8 +310,7 @@ fn what_was_lost_may_be_the_end_of_what_is_pending() {
         let mut feed = Feed::new();
         feed.line("reval rcu F 1 dir");
         let mut paths = Vec::new();
-        feed.tracer
-            .finish(lost, &mut |path| paths.push(show(&path)));
+        feed.tracer.finish(lost, &mut |path| paths.push(show(path)));
         paths
     };
     assert_eq!(pending(false), ["directory failed ? EndNotSeen"]);

@@ -26,7 +26,7 @@ pub(super) fn text_of_four(split: u32) -> [u8; 4] {
 pub(super) fn split(number: u64) -> u64 {
     // Side by side in one word: two numbers below 10,000, of them four below 100, of them eight
     // digits. 10,486 / 2^20 and 103 / 2^10 are near enough to 1 / 100 and 1 / 10 for these.
-    let fours = number / 10_000 | (number % 10_000) << 32;
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
     let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
     let twos = hundreds | (fours - 100 * hundreds) << 16;
     let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
