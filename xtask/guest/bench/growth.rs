@@ -16,7 +16,7 @@ use lab_contract::{
     protocol::{Job, Message, NfsVersion},
 };
 
-use super::{DRAIN, OPENS, SETTLE, nanos, watcher::Watcher};
+use super::{OPENS, SETTLE, count, nanos, watcher::Watcher};
 use crate::{client, serial, server::EXPORT};
 
 const ROUNDS: usize = 3;
@@ -178,30 +178,28 @@ impl Held {
     }
 }
 
-/// Instructions that pass while the paths are opened in turn, by each of the tasks: from the first
-/// task's first open to the last one's last.
+/// Instructions that it takes to open the paths in turn, by each of the tasks, with all that a reader
+/// does for them afterwards.
 fn round(paths: &[PathBuf], tasks: usize, opens: u64) -> Result<u64> {
     let each = opens as usize / tasks;
     let begin = Barrier::new(tasks);
-    let run = || -> Result<(Instant, Instant)> {
+    let run = || -> Result<()> {
         begin.wait();
-        let begun = Instant::now();
         for path in paths.iter().cycle().take(each) {
             open(path)?;
             thread::yield_now();
         }
-        Ok((begun, Instant::now()))
+        Ok(())
     };
-    let times = thread::scope(|scope| {
-        let running: Vec<_> = (0..tasks).map(|_| scope.spawn(run)).collect();
-        let join = |task: thread::ScopedJoinHandle<'_, _>| task.join().expect("a task panicked");
-        running.into_iter().map(join).collect::<Result<Vec<_>>>()
+    let (took, _) = count(|| {
+        thread::scope(|scope| {
+            let running: Vec<_> = (0..tasks).map(|_| scope.spawn(run)).collect();
+            let join =
+                |task: thread::ScopedJoinHandle<'_, _>| task.join().expect("a task panicked");
+            running.into_iter().try_for_each(join)
+        })
     })?;
-    let begun = times.iter().map(|(begun, _)| *begun).min();
-    let ended = times.iter().map(|(_, ended)| *ended).max();
-    thread::sleep(DRAIN);
-    let (begun, ended) = begun.zip(ended).context("find a task")?;
-    Ok((ended - begun).as_nanos() as u64)
+    Ok(took)
 }
 
 fn open(path: &Path) -> Result<File> {

@@ -28,7 +28,7 @@ const OPENS: u64 = 2000;
 const ROUNDS: usize = 5;
 /// Background work that follows attaching adds up to half an open's instructions at first.
 const SETTLE: Duration = Duration::from_secs(10);
-/// Between two rounds, for what is still on its way to the reader: not counted.
+/// After a round, for what is still on its way to the reader: what it does with that is counted.
 const DRAIN: Duration = Duration::from_secs(1);
 /// A mount on which nothing is opened.
 const OTHER_MOUNT: &str = "/other";
@@ -112,19 +112,28 @@ fn one(way: &Way, path: &Path, others: &Others) -> Result<Benched> {
     Ok(benched)
 }
 
-/// Instructions that pass while the file is opened and closed, and how many of them were none, since
-/// the processor had nothing to do. Long enough that the reader, which has the same processor, takes
-/// its share many times.
+/// Instructions that the opens and closes of a round take, with all that a reader does for them
+/// afterwards, and how many went by besides, since the processor had nothing to do.
 fn round(path: &Path) -> Result<(u64, u64)> {
+    count(|| {
+        for _ in 0..OPENS {
+            File::open(path).with_context(|| format!("open {}", path.display()))?;
+        }
+        Ok(())
+    })
+}
+
+/// Instructions of `work` and of what follows from it, and those that went by besides. A reader
+/// gathers records for longer than a round may take: were only the time of `work` looked at, it would
+/// have some of its own work done for nothing.
+fn count(work: impl FnOnce() -> Result<()>) -> Result<(u64, u64)> {
     let idle = idle()?;
     let begun = Instant::now();
-    for _ in 0..OPENS {
-        File::open(path).with_context(|| format!("open {}", path.display()))?;
-    }
-    let took = nanos(begun);
-    let idle = self::idle()? - idle;
+    work()?;
     thread::sleep(DRAIN);
-    Ok((took, idle))
+    let went_by = nanos(begun);
+    let idle = self::idle()? - idle;
+    Ok((went_by.saturating_sub(idle), idle))
 }
 
 fn nanos(since: Instant) -> u64 {
