@@ -1,3 +1,5 @@
+//! Whether every record comes back as it was, and no stored bytes do harm.
+
 use fastrand::Rng;
 use nfs_trace_ebpf::abi::NAME_MAX;
 
