@@ -28,6 +28,8 @@ const TOO_MANY: u64 = 3_000;
 /// Parts of 1 MiB that are to be filled; with fewer within the time, two have to do.
 const PARTS: usize = 3;
 const FILLED_WITHIN: Duration = Duration::from_secs(90);
+/// Where opens are so slow that there are no two by then.
+const GIVE_UP: Duration = Duration::from_secs(240);
 
 pub(super) fn ends(ground: &Ground) -> Result<Held> {
     ground.file("a")?;
@@ -164,7 +166,12 @@ pub(super) fn rotate(ground: &Ground) -> Result<Held> {
     let every = Tool::recording(&[&["-o", &all], &size[..]].concat())?;
     let few = Tool::recording(&[&["-o", &last, "--max-files", "1"], &size[..]].concat())?;
     let (mut most, mut opens, started) = (0, 0, Instant::now());
-    while parts(&folder, "all")?.len() < PARTS && started.elapsed() < FILLED_WITHIN {
+    let filled = || -> Result<bool> {
+        let (all, last) = (parts(&folder, "all")?.len(), parts(&folder, "last")?);
+        let both = all >= 2 && last.iter().all(|file| !file.ends_with(".000001"));
+        Ok(both && (all >= PARTS || started.elapsed() > FILLED_WITHIN))
+    };
+    while !filled()? && started.elapsed() < GIVE_UP {
         ground.opens("alpha", 500, "a")?;
         opens += 500;
         let sizes = parts(&folder, "last")?.into_iter().map(|file| {
