@@ -19,7 +19,7 @@ use crate::lab::{
     session::Session,
 };
 
-/// bpftrace compiles and opens for six minutes where four other guests are emulated.
+/// bpftrace at wire opens said nothing for five minutes beside other guests.
 const SILENT_AT_MOST: Duration = Duration::from_secs(900);
 
 /// The kernel's release, and a row for each of `names`, or of each of `shapes` where what is opened
