@@ -23,12 +23,12 @@ use crate::{
 #[derive(Args)]
 pub(crate) struct Options {
     /// How long, in seconds
-    #[arg(long, default_value_t = SECONDS)]
+    #[arg(long, default_value_t = 60)]
     seconds: u32,
 }
 
 /// In `cargo xtask test`.
-pub(crate) const SECONDS: u32 = 60;
+pub(crate) const SECONDS: u32 = 20;
 
 const MANIFEST: &str = "nfs-trace/fuzz/Cargo.toml";
 /// As cargo-fuzz has them.
