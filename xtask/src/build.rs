@@ -38,18 +38,13 @@ pub(crate) fn static_binary(package: &str, bin: &str) -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// Builds an example for this machine, as a release.
+/// Builds an example as the static binaries are built, and so of the same code.
 pub(crate) fn example(tools: &Tools, package: &str, example: &str) -> Result<PathBuf> {
-    let target = workspace::root().join("target");
-    let mut cargo = Command::new("cargo");
-    tools.apply(&mut cargo)?;
-    cargo
-        .current_dir(workspace::root())
-        .args(["build", "--release", "--locked", "--quiet", "--target-dir"])
-        .arg(&target)
-        .args(["--package", package, "--example", example]);
+    let target = workspace::root().join("target/static");
+    let (mut cargo, built) = release(tools, FLAGS, &target)?;
+    cargo.args(["--package", package, "--example", example]);
     exec::run_shown(&mut cargo).with_context(|| format!("build {example}"))?;
-    Ok(target.join("release/examples").join(example))
+    Ok(built.join("examples").join(example))
 }
 
 /// A release build with flags for rustc, and the folder that its binaries come to. `target` is for
