@@ -25,3 +25,8 @@ pub(crate) fn send(message: &Message) {
 pub(crate) fn log(text: impl Into<String>) {
     send(&Message::Log { text: text.into() });
 }
+
+/// Says what comes next, which may take long, or for ever.
+pub(crate) fn next(what: impl Into<String>) {
+    send(&Message::Next { what: what.into() });
+}

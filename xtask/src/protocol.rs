@@ -124,6 +124,11 @@ pub enum Message {
         /// One line.
         text: String,
     },
+    /// What a benchmark does next: the last of it is shown if nothing follows.
+    Next {
+        /// In words.
+        what: String,
+    },
     /// A scenario starts (its time-out with it).
     Begin {
         /// Which scenario.

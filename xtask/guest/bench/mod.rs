@@ -85,6 +85,7 @@ impl Others {
 
 fn one(way: &Way, path: &Path, others: &Others) -> Result<Benched> {
     let begun = Instant::now();
+    serial::next("to be in place");
     let watcher = Watcher::start(&way.watch, |word| others.replace(word))?;
     let mut benched = Benched {
         way: way.name.into(),
@@ -92,20 +93,24 @@ fn one(way: &Way, path: &Path, others: &Others) -> Result<Benched> {
         armed: nanos(begun),
         ..Benched::default()
     };
+    serial::next("to settle");
     thread::sleep(SETTLE);
     round(path)?;
-    for _ in 0..ROUNDS {
+    for number in 1..=ROUNDS {
+        serial::next(format!("round {number}"));
         let (took, idle) = round(path)?;
         benched.rounds.push(took);
         benched.idle += idle;
     }
     if let Some(process) = watcher.with_programs() {
         // A round of its own: counting costs as well.
+        serial::next("to count runs of programs");
         let counting = programs::Counting::start(process)?;
         round(path)?;
         (benched.hits, benched.hit_instructions) = counting.stop()?;
     }
     let begun = Instant::now();
+    serial::next("to end");
     let ended = watcher.end()?;
     benched.ended = nanos(begun);
     (benched.events, benched.lost) = ended.read()?;

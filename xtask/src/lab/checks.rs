@@ -119,7 +119,8 @@ pub(crate) fn execute(options: &Options, mut show: impl FnMut(&Checked)) -> Resu
             | Message::Begin { .. }
             | Message::Outcome(_)
             | Message::Measured(_)
-            | Message::Benched(_) => {}
+            | Message::Benched(_)
+            | Message::Next { .. } => {}
         }
     }
     bail!("guest ended before it was done: {}", running(&owed))

@@ -118,6 +118,7 @@ impl Session {
                 }
                 Message::Ready(_)
                 | Message::Log { .. }
+                | Message::Next { .. }
                 | Message::Begin { .. }
                 | Message::Checked(_)
                 | Message::Measured(_)
