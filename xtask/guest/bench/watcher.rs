@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::Path,
-    process::{self, Child, Command, Stdio},
+    process::{self, Child, Command, ExitStatus, Stdio},
     thread,
     time::Duration,
 };
@@ -14,7 +14,7 @@ use lab_contract::{benched::Watch, trace};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::floor;
-use crate::tracer;
+use crate::{serial, tracer};
 
 const READY: &str = "/tmp/bench.ready";
 const OUTPUT: &str = "/tmp/bench.out";
@@ -96,7 +96,7 @@ impl Watcher {
                 Ok(Ended::NfsTrace(task))
             }
             Self::Bpftrace(tool) => {
-                tool.interrupt()?;
+                tool.insist()?;
                 Ok(Ended::Bpftrace)
             }
             Self::TraceCmd(tool) => {
@@ -242,12 +242,38 @@ impl Tool {
 
     /// Ends it as a user would.
     fn interrupt(mut self) -> Result<()> {
-        let name = self.name;
-        kill_process(Pid::from_child(&self.child), Signal::INT)
-            .with_context(|| format!("send SIGINT to {name}"))?;
+        self.signal()?;
         let status = self.child.wait()?;
+        self.ended(status)
+    }
+
+    /// The same for bpftrace, which (0.17, BPFtrace::poll_perf_events()) ends only if the signal
+    /// breaks its wait for events, and goes on for ever if it was just about to leave it.
+    fn insist(mut self) -> Result<()> {
+        loop {
+            self.signal()?;
+            for _ in 0..100 {
+                thread::sleep(Duration::from_millis(10));
+                if let Some(status) = self.child.try_wait()? {
+                    return self.ended(status);
+                }
+            }
+            serial::log("bpftrace is asked again to end");
+        }
+    }
+
+    fn signal(&self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::INT)
+            .with_context(|| format!("send SIGINT to {}", self.name))
+    }
+
+    fn ended(&self, status: ExitStatus) -> Result<()> {
         let said = fs::read_to_string(ERRORS).unwrap_or_default();
-        ensure!(status.success(), "{name} ended with {status}: {said}");
+        ensure!(
+            status.success(),
+            "{} ended with {status}: {said}",
+            self.name
+        );
         Ok(())
     }
 }
