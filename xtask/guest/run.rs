@@ -34,7 +34,14 @@ pub(crate) fn all(job: &Job) -> Result<()> {
             "NFSv{version} mounted in {} ms",
             started.elapsed().as_millis()
         ));
+        let mut mounted = "";
         for name in &job.scenarios {
+            let options = scenario::find(name).map_or("", |it| it.options);
+            if options != mounted {
+                client::umount()?;
+                client::mount_with(version, "/", client::MOUNT, options)?;
+                mounted = options;
+            }
             let scenario = name.clone();
             serial::send(&Message::Begin { scenario, version });
             let mut outcome = Outcome::default();
