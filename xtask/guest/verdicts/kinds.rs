@@ -12,7 +12,10 @@ use super::bench::Bench;
 use crate::{checks::ground, workload::delegation};
 
 /// Long enough to see whether the old file stays, and not as long as it does.
-const REPRODUCED_WITHIN: &str = "8s";
+const REPRODUCED_WITHIN: &str = "12s";
+/// Of the half a minute that a check may take. By itself it gives up after 10 s, which an emulated
+/// guest beside others may need.
+const DONE_WITHIN: &str = "25s";
 /// Runs in which the server may refuse a delegation.
 const RUNS_AT_MOST: usize = 5;
 /// Renames on the server's own file system.
@@ -23,7 +26,7 @@ const READER: &str = "alpha";
 pub(super) fn file(bench: &mut Bench<'_>) -> Result<()> {
     bench.ground.file("a")?;
     let path = bench.ground.name("a");
-    bench.check("", &[&path])
+    bench.check("", &[&path, "--timeout", DONE_WITHIN])
 }
 
 /// nfsd may refuse a delegation where it has recalled another one lately: it tells files apart
@@ -46,7 +49,7 @@ pub(super) fn with_delegation(
 }
 
 pub(super) fn mount(bench: &mut Bench<'_>) -> Result<()> {
-    bench.check("", &["/mnt"])
+    bench.check("", &["/mnt", "--timeout", DONE_WITHIN])
 }
 
 pub(super) fn reproduce(bench: &mut Bench<'_>) -> Result<()> {
