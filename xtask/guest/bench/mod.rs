@@ -84,8 +84,8 @@ impl Others {
 }
 
 fn one(way: &Way, path: &Path, others: &Others) -> Result<Benched> {
-    let begun = Instant::now();
     serial::next("to be in place");
+    let begun = Instant::now();
     let watcher = Watcher::start(&way.watch, |word| others.replace(word))?;
     let mut benched = Benched {
         way: way.name.into(),
@@ -93,11 +93,11 @@ fn one(way: &Way, path: &Path, others: &Others) -> Result<Benched> {
         armed: nanos(begun),
         ..Benched::default()
     };
-    serial::next("to settle");
+    // Before the rounds, and not between them: what the port is written with would be counted.
+    serial::next("to open");
     thread::sleep(SETTLE);
     round(path)?;
-    for number in 1..=ROUNDS {
-        serial::next(format!("round {number}"));
+    for _ in 0..ROUNDS {
         let (took, idle) = round(path)?;
         benched.rounds.push(took);
         benched.idle += idle;
@@ -109,8 +109,8 @@ fn one(way: &Way, path: &Path, others: &Others) -> Result<Benched> {
         round(path)?;
         (benched.hits, benched.hit_instructions) = counting.stop()?;
     }
-    let begun = Instant::now();
     serial::next("to end");
+    let begun = Instant::now();
     let ended = watcher.end()?;
     benched.ended = nanos(begun);
     (benched.events, benched.lost) = ended.read()?;

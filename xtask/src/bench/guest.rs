@@ -19,12 +19,12 @@ use crate::lab::{
     session::Session,
 };
 
-/// What takes longest between two messages, bpftrace's start, takes a minute on a quiet machine.
+/// All of bpftrace's part at wire opens took 43 s beside two other guests.
 const SILENT_AT_MOST: Duration = Duration::from_secs(300);
 
 /// The kernel's release, and a row for each of `names`, or of each of `shapes` where what is opened
 /// grows. A way that hangs takes its guest along: it is tried once more in another one (bpftrace
-/// 0.17 hangs now and then), and where it hangs again the others go on without it.
+/// 0.17 hung now and then), and where it hangs again the others go on without it.
 pub(super) fn run(
     kernel: &str,
     client: Client,

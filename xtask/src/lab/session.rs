@@ -17,7 +17,7 @@ use lab_contract::protocol::{Job, Message, NfsVersion, Outcome};
 use super::console::Console;
 
 /// How long a guest may be silent: a boot under TCG on a busy machine takes half a minute, the
-/// storm two, and beside three other guests more than five.
+/// storm two; beside three other guests one was given up after five.
 const SILENT_AT_MOST: Duration = Duration::from_secs(600);
 /// From `done` to the end of qemu.
 const POWER_OFF_WITHIN: Duration = Duration::from_secs(20);
