@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use lab_contract::protocol::{Job, MODULES_PATH, Ready};
+use lab_contract::protocol::{Job, MODULES_PATH, Mode, Ready};
 use rustix::{
     mount::{MountFlags, mount},
     system::{RebootCommand, finit_module, reboot},
@@ -25,7 +25,6 @@ const MOUNTS: &[(&str, &str)] = &[
     ("tmpfs", "/run"),
     ("tmpfs", "/tmp"),
     ("tracefs", "/sys/kernel/tracing"),
-    ("debugfs", "/sys/kernel/debug"),
     ("bpf", "/sys/fs/bpf"),
 ];
 
@@ -35,6 +34,21 @@ pub(crate) fn mount_table() -> Result<()> {
     }
     // rpcbind keeps its lock and its saved registrations here.
     fs::create_dir_all("/run/rpcbind").context("create /run/rpcbind")
+}
+
+/// Mounts debugfs, whose list of kprobes tells what is in place. A kernel may lack it, for a job
+/// that does not look there.
+pub(crate) fn mount_debugfs(mode: Mode) -> Result<()> {
+    let known = fs::read_to_string("/proc/filesystems").context("read /proc/filesystems")?;
+    let has = known.lines().any(|line| line.ends_with("\tdebugfs"));
+    match mode {
+        _ if has => mount_at("debugfs", "debugfs", "/sys/kernel/debug"),
+        Mode::Run | Mode::Probe | Mode::Shell => Ok(()),
+        Mode::Check | Mode::Verdicts | Mode::Bench | Mode::Growth => bail!(
+            "this kernel has no debugfs (CONFIG_DEBUG_FS), where it is seen which probes are in \
+             place: only `lab run`, `lab diff` and `lab shell` do without"
+        ),
+    }
 }
 
 /// Mounts one file system, creating the mount point if the parent allows it.

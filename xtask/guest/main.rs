@@ -46,6 +46,7 @@ fn serve() -> Result<()> {
     boot::mount_table()?;
     let job = std::fs::read_to_string(JOB_PATH).with_context(|| format!("read {JOB_PATH}"))?;
     let job: Job = serde_json::from_str(&job).with_context(|| format!("parse {JOB_PATH}"))?;
+    boot::mount_debugfs(job.mode)?;
     if job.mode == Mode::Probe {
         serial::send(&Message::Ready(boot::ready(Vec::new())?));
         return Ok(());
