@@ -164,6 +164,7 @@ pub(crate) fn records_of(
         left: events,
         seqs: vec![None; threads.max(cpus) as usize],
         named: vec![false; files as usize],
+        kept: vec![Vec::new(); cpus as usize],
         take,
     };
     machine.name(0, ROOT, ROOT, "/")?;
@@ -179,7 +180,7 @@ pub(crate) fn records_of(
         let open = &mut running[cpu as usize];
         *open = machine.go_on(open.take(), cpu, cpus)?;
     }
-    Ok(())
+    (0..cpus as usize).try_for_each(|cpu| machine.send(cpu))
 }
 
 /// An open(2) that runs.
@@ -203,6 +204,9 @@ struct Machine<F> {
     seqs: Vec<Option<u16>>,
     /// The files whose name was sent.
     named: Vec<bool>,
+    /// Records of the open that runs on each CPU: as a ring buffer's programs do, they are sent
+    /// when it ends, one behind the other.
+    kept: Vec<Vec<Vec<u8>>>,
     take: F,
 }
 
@@ -354,6 +358,19 @@ impl<F: FnMut(&[u8]) -> io::Result<()>> Machine<F> {
         let mut bytes = header.as_bytes().to_vec();
         bytes.extend_from_slice(payload.as_bytes());
         bytes.extend_from_slice(rest);
-        (self.take)(&bytes)
+        if matches!(kind, RecordKind::Name | RecordKind::Comm) {
+            return (self.take)(&bytes);
+        }
+        let cpu = thread as usize % self.kept.len();
+        self.kept[cpu].push(bytes);
+        if kind == RecordKind::FileOpen {
+            self.send(cpu)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, cpu: usize) -> io::Result<()> {
+        let Self { kept, take, .. } = self;
+        kept[cpu].drain(..).try_for_each(|record| take(&record))
     }
 }
