@@ -195,7 +195,7 @@ impl Analysis {
         key.push(0);
         match path.path.as_deref() {
             // Names above are missing: others may end like this.
-            Some(name) if !name.starts_with(b".../") => key.extend_from_slice(name),
+            Some(name) if !name.starts_with(".../") => key.extend_from_slice(name.as_bytes()),
             _ => key.extend_from_slice(&dentry(path)),
         }
         (key.into(), place.into())

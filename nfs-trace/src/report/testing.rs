@@ -14,9 +14,9 @@ pub(super) fn path() -> OpenPath {
     OpenPath {
         tid: 7,
         tgid: 7,
-        comm: (*b"cat").into(),
+        comm: "cat".into(),
         dentry_id: Some(1),
-        path: Some((*b"file").into()),
+        path: Some("file".into()),
         ..crate::testing::path()
     }
 }

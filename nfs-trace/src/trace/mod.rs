@@ -5,7 +5,6 @@
 //! happened inside a call arrives before the call itself.
 
 mod classify;
-mod name;
 mod names;
 mod path;
 mod pending;
@@ -26,7 +25,10 @@ pub use self::{
     classify::{Delegated, Sent, Signals},
     path::{Gap, NameCheck, OpenPath, PathWord, Step, StepKind},
 };
-use crate::event::{Event, Fact, Open, Revalidate, Stamp, Walk};
+use crate::{
+    event::{Event, Fact, Open, Revalidate, Stamp, Walk},
+    names::escaped,
+};
 
 /// Threads whose state is kept: twice what the programs keep.
 const THREADS: NonZeroUsize = NonZeroUsize::new(32_768).expect("not zero");
@@ -101,7 +103,7 @@ impl Tracer {
             // What the thread was in the middle of has ended unseen. Its name may come
             // with this very record.
             if let (Fact::Comm(comm), true) = (&fact, thread.comm.is_empty()) {
-                thread.comm = (*comm).into();
+                thread.comm = escaped(comm).into();
             }
             thread.gap = Some(Gap::ReturnMissed);
             paths.flush(stamp.tid, thread, done);
@@ -118,7 +120,7 @@ impl Tracer {
                 parent,
                 name,
             } => paths.names.learn(dentry, parent, name),
-            Fact::Comm(comm) => thread.comm = comm.into(),
+            Fact::Comm(comm) => thread.comm = escaped(comm).into(),
             Fact::Lookup(ret) => thread.add_inner(step(&stamp, StepKind::Lookup(ret))),
             Fact::OpenTask(task) => {
                 thread.unjoined |= stamp.unjoined;

@@ -6,26 +6,24 @@
 
 use std::num::NonZeroUsize;
 
-use nfs_trace_ebpf::abi::NAME_MAX;
+use smol_str::SmolStr;
 
-use super::{
-    name::Name,
-    recent::{NOWHERE, Recent},
-};
-use crate::event::Pointer;
+use super::recent::{NOWHERE, Recent};
+use crate::{event::Pointer, names::escaped};
 
 /// Twice what the programs remember, so that what they do not send again is here.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(131_072).expect("not zero");
 /// Longest chain of parents that the programs follow.
 const MAX_DEPTH: usize = 32;
-/// Longest path: so many names, each with a slash, behind three dots.
-const LONGEST: usize = MAX_DEPTH * (NAME_MAX + 1) + 4;
+/// In front of a path whose beginning is not known.
+const MISSING: &str = "...";
 
 /// A name under a parent: what one directory entry is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     parent: Pointer,
-    name: Name,
+    /// As it is shown, which no other name is.
+    name: SmolStr,
 }
 
 struct Named {
@@ -39,8 +37,8 @@ struct Named {
 pub(super) struct Names {
     table: Recent<Named>,
     next_id: u32,
-    /// Where paths are put together, from their end.
-    room: Box<[u8]>,
+    /// Where the names of a path are, its end first.
+    chain: Vec<u32>,
 }
 
 impl Names {
@@ -48,7 +46,7 @@ impl Names {
         Self {
             table: Recent::new(CAPACITY),
             next_id: 1,
-            room: vec![0; LONGEST].into(),
+            chain: Vec::new(),
         }
     }
 
@@ -76,11 +74,12 @@ impl Names {
 
     /// Takes note of a name.
     pub(super) fn learn(&mut self, dentry: Pointer, parent: Pointer, name: &[u8]) {
+        let name = escaped(name);
         let place = self.table.find(dentry.0, NOWHERE);
         if let Some(place) = place
             && let Some(entry) = &self.table.at(place).entry
             && entry.parent == parent
-            && *entry.name == *name
+            && entry.name == *name
         {
             return;
         }
@@ -119,18 +118,12 @@ impl Names {
         }
     }
 
-    /// The path from the mount's root, without a slash in front; a chain that is
+    /// The path from the mount's root as it is shown, without a slash in front; a chain that is
     /// longer than is followed begins with `...`. `guess`: where the dentry may be in the table.
-    pub(super) fn path(&mut self, dentry: Pointer, guess: u32) -> Option<Box<[u8]>> {
-        let Self { table, room, .. } = self;
-        let end = room.len();
-        let mut begin = end;
-        let mut prepend = |begin: usize, name: &[u8]| {
-            let at = begin.checked_sub(name.len() + 1)?;
-            room[at] = b'/';
-            room[at + 1..begin].copy_from_slice(name);
-            Some(at)
-        };
+    pub(super) fn path(&mut self, dentry: Pointer, guess: u32) -> Option<Box<str>> {
+        let Self { table, chain, .. } = self;
+        chain.clear();
+        let mut len = 0;
         let mut node = dentry;
         let mut found = table.find(node.0, guess);
         let mut whole = false;
@@ -150,10 +143,8 @@ impl Names {
                 whole = true;
                 break;
             }
-            let Some(at) = prepend(begin, name) else {
-                break;
-            };
-            begin = at;
+            chain.push(place);
+            len += name.len() + 1;
             node = *parent;
             let guess = *guess;
             found = table.find(node.0, guess);
@@ -163,14 +154,24 @@ impl Names {
                 table.at_mut(place).parent = parent;
             }
         }
-        if begin == end {
-            return whole.then(Box::default);
+        let begin = match (whole, chain.is_empty()) {
+            (true, _) => "",
+            (false, false) => MISSING,
+            (false, true) => return None,
+        };
+        // So many that nothing is moved: there is a slash in front of each but the first.
+        let len = (begin.len() + len).saturating_sub(usize::from(whole));
+        let mut path = String::with_capacity(len);
+        path.push_str(begin);
+        for place in chain.iter().rev() {
+            if let Some(Entry { name, .. }) = &table.at(*place).entry {
+                if !path.is_empty() {
+                    path.push('/');
+                }
+                path.push_str(name);
+            }
         }
-        if !whole {
-            begin = prepend(begin, b"...").unwrap_or(begin);
-        }
-        // Without the first slash.
-        Some(room[begin + 1..].into())
+        Some(path.into())
     }
 }
 
@@ -193,8 +194,8 @@ mod tests {
     #[test]
     fn a_path_is_joined_below_the_root() {
         let mut names = table();
-        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some(&b"dir/file"[..]));
-        assert_eq!(names.path(ROOT, NOWHERE).as_deref(), Some(&b""[..]));
+        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some("dir/file"));
+        assert_eq!(names.path(ROOT, NOWHERE).as_deref(), Some(""));
         assert_eq!(names.path(Pointer(9), NOWHERE), None);
     }
 
@@ -202,10 +203,7 @@ mod tests {
     fn a_moved_directory_moves_what_is_below_it() {
         let mut names = table();
         names.learn(DIR, ROOT, b"elsewhere");
-        assert_eq!(
-            names.path(FILE, NOWHERE).as_deref(),
-            Some(&b"elsewhere/file"[..])
-        );
+        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some("elsewhere/file"));
     }
 
     #[test]
@@ -220,14 +218,14 @@ mod tests {
         );
         names.learn(FILE, ROOT, b"other");
         assert_ne!(names.id(FILE, NOWHERE), before);
-        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some(&b"other"[..]));
+        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some("other"));
     }
 
     #[test]
     fn a_missing_ancestor_shows() {
         let mut names = Names::new();
         names.learn(FILE, DIR, b"file");
-        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some(&b".../file"[..]));
+        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some(".../file"));
     }
 
     #[test]
@@ -247,7 +245,7 @@ mod tests {
     #[test]
     fn a_place_that_is_anothers_now_is_not_believed() {
         let mut names = table();
-        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some(&b"dir/file"[..]));
+        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some("dir/file"));
         names.forget();
         assert_eq!(names.path(FILE, 2), None);
         // DIR is where FILE was, and the other way round.
@@ -256,7 +254,7 @@ mod tests {
         names.learn(DIR, ROOT, b"dir");
         let place_of_dir = 2;
         let path = names.path(FILE, place_of_dir);
-        assert_eq!(path.as_deref(), Some(&b"dir/file"[..]));
+        assert_eq!(path.as_deref(), Some("dir/file"));
         // So many others that all these are forgotten.
         for other in 0..CAPACITY.get() as u64 {
             names.learn(Pointer(1_000 + other), ROOT, b"x");
@@ -264,7 +262,7 @@ mod tests {
         assert_eq!(names.path(FILE, place_of_dir), None);
         names.learn(FILE, DIR, b"file");
         let path = names.path(FILE, place_of_dir);
-        assert_eq!(path.as_deref(), Some(&b".../file"[..]));
+        assert_eq!(path.as_deref(), Some(".../file"));
     }
 
     #[test]
@@ -276,10 +274,10 @@ mod tests {
             names.id(FILE, NOWHERE);
         }
         let path = names.path(FILE, NOWHERE);
-        assert_eq!(path.as_deref(), Some(&b".../file"[..]));
+        assert_eq!(path.as_deref(), Some(".../file"));
         names.learn(DIR, ROOT, b"new");
         names.learn(ROOT, ROOT, b"/");
         let path = names.path(FILE, NOWHERE);
-        assert_eq!(path.as_deref(), Some(&b"new/file"[..]));
+        assert_eq!(path.as_deref(), Some("new/file"));
     }
 }

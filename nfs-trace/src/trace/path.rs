@@ -150,16 +150,16 @@ pub struct OpenPath {
     pub tid: u32,
     /// Process.
     pub tgid: u32,
-    /// The thread's command name.
-    pub comm: Arc<[u8]>,
+    /// The thread's command name, as it is shown.
+    pub comm: Arc<str>,
     /// s_dev, 0 if unknown.
     pub dev: u32,
     /// The dentry that decided.
     pub dentry: Pointer,
     /// A small number for it that is not used again for another name.
     pub dentry_id: Option<u32>,
-    /// Path below the mount, if the names are known.
-    pub path: Option<Box<[u8]>>,
+    /// Path below the mount as it is shown, if the names are known.
+    pub path: Option<Box<str>>,
     /// The file's id on the server.
     pub fileid: Option<u64>,
     /// O_* flags.

@@ -1,7 +1,10 @@
 //! What can happen only to events that come from a recording.
 
 use super::{Gap, NOWHERE, Thread, Tracer};
-use crate::event::{Event, Fact};
+use crate::{
+    event::{Event, Fact},
+    names::escaped,
+};
 
 impl Tracer {
     /// What comes next is the later part of a recording: there were events before it.
@@ -23,7 +26,7 @@ impl Tracer {
                     Some(place) => place,
                     None => self.threads.add(key, Thread::default()).0,
                 };
-                self.threads.at_mut(place).comm = comm.into();
+                self.threads.at_mut(place).comm = escaped(comm).into();
             }
             _ => {}
         }

@@ -12,7 +12,8 @@ use crate::event::Stamp;
 /// See the module.
 #[derive(Default)]
 pub(super) struct Thread {
-    pub(super) comm: Arc<[u8]>,
+    /// As it is shown.
+    pub(super) comm: Arc<str>,
     next_seq: Option<u16>,
     /// A gap that the next path inherits.
     pub(super) gap: Option<Gap>,

@@ -33,7 +33,7 @@ fn one_cached_open_proves_affected_whatever_else_was_sent() {
     let mut case = Case::new();
     let mut cached = open(2, 30);
     cached.open_path = PathWord::Cached;
-    cached.comm = b"l\x1bs".as_slice().into();
+    cached.comm = "l\\x1bs".into();
     case.meanwhile = vec![cached.clone(), cached];
     let observer = case.observer();
     assert_eq!(observer.first_cached().unwrap().pid, 30);

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use super::Watched;
 use crate::{
     check::evidence::{Evidence, Finding, FixLevel, Kind},
-    names::escape,
     trace::OpenPath,
 };
 
@@ -29,10 +28,10 @@ pub struct Sighting {
 impl Sighting {
     pub(super) fn new(path: &OpenPath, mount: &Watched, clock_offset_ns: i64) -> Self {
         let wall = i128::from(path.start_ns) + i128::from(clock_offset_ns);
-        let name = path.path.as_deref().map(escape);
+        let name = path.path.as_deref();
         let point = mount.point.trim_end_matches('/');
         let file = match (name, path.fileid) {
-            (Some(name), _) if mount.dev == 0 => name,
+            (Some(name), _) if mount.dev == 0 => name.to_string(),
             (Some(name), _) => format!("{point}/{name}"),
             (None, Some(fileid)) => format!("the file with fileid {fileid}"),
             (None, None) => "a file".to_string(),
@@ -40,7 +39,7 @@ impl Sighting {
         Self {
             dev: path.dev,
             file,
-            command: escape(&path.comm),
+            command: path.comm.to_string(),
             pid: path.tgid,
             time: Timestamp::from_nanosecond(wall).unwrap_or_default(),
         }

@@ -226,7 +226,7 @@ fn other_names_other_mounts_and_unknown_names_are_apart() {
     made.wire(11, 100, 110);
     for other in [
         OpenPath {
-            path: Some((*b"other").into()),
+            path: Some("other".into()),
             ..wire(12, 400, 410)
         },
         OpenPath {
@@ -247,12 +247,12 @@ fn other_names_other_mounts_and_unknown_names_are_apart() {
         },
         // Above this name one is not known: it need not be the same place.
         OpenPath {
-            path: Some((*b".../file").into()),
+            path: Some(".../file".into()),
             dentry_id: Some(4),
             ..wire(14, 600, 610)
         },
         OpenPath {
-            path: Some((*b".../file").into()),
+            path: Some(".../file".into()),
             dentry_id: Some(5),
             ..wire(15, 700, 710)
         },
@@ -326,7 +326,7 @@ fn what_is_too_much_is_left_out_and_counted() {
     for number in 0..names {
         let path = OpenPath {
             tgid: u32::try_from(number).expect("few"),
-            path: Some(number.to_string().into_bytes().into()),
+            path: Some(number.to_string().into()),
             ..cached(number, number * 10)
         };
         let row = Row::new(

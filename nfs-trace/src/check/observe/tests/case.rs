@@ -27,9 +27,9 @@ pub(super) fn open(second: u64, pid: u32) -> OpenPath {
         end_ns: start_ns + 1000,
         tid: pid,
         tgid: pid,
-        comm: b"cat".as_slice().into(),
+        comm: "cat".into(),
         dev: DEV,
-        path: Some(b"dir/file".as_slice().into()),
+        path: Some("dir/file".into()),
         fileid: Some(7),
         flags: Some(0o100_000),
         ..open_path(NameCheck::Directory, PathWord::Wire)
