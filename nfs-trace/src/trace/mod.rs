@@ -44,6 +44,8 @@ pub const ARMING_NS: u64 = 10_000_000;
 /// Takes events in the order in which the transport delivers them.
 pub struct Tracer {
     threads: Recent<Thread>,
+    /// Where the thread of the last event is: the next one is often its too.
+    last: u32,
     /// Why a thread's first record may not be the first one of its numbering.
     unseen: Gap,
     paths: Paths,
@@ -66,6 +68,7 @@ impl Tracer {
     pub fn new(signals: Signals, armed_ns: u64) -> Self {
         Self {
             threads: Recent::new(THREADS),
+            last: NOWHERE,
             unseen: Gap::RecordLost,
             paths: Paths {
                 signals,
@@ -89,14 +92,16 @@ impl Tracer {
         let Event { stamp, fact } = event;
         let Self {
             threads,
+            last,
             unseen,
             paths,
         } = self;
         let key = u64::from(stamp.tid);
-        let (place, evicted) = match threads.find(key, NOWHERE) {
+        let (place, evicted) = match threads.find(key, *last) {
             Some(place) => (place, None),
             None => threads.add(key, Thread::default()),
         };
+        *last = place;
         // Where it is: it is not moved out and in again for each event.
         let thread = threads.at_mut(place);
         if stamp.missed_return {

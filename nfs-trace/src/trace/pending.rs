@@ -201,11 +201,12 @@ impl Pending {
         fits && self.same_name(open.dentry, names)
     }
 
-    /// Adds steps that lie within a call, then the call, by time of entry.
+    /// Adds a call and the steps that lie within it, by time of entry.
     pub(super) fn add(&mut self, inner: &mut Vec<Step>, step: Step) {
         let at = self.steps.len();
-        self.steps.append(inner);
+        // First the call: that is their order already, but for what overlaps.
         self.steps.push(step);
+        self.steps.append(inner);
         self.steps[at..].sort_by_key(|step| (step.start_ns, std::cmp::Reverse(step.end_ns)));
         if self.steps.len() > MAX_STEPS {
             self.steps.truncate(MAX_STEPS);

@@ -16,16 +16,25 @@ pub(super) struct Recent<V> {
     places: HashTable<u32>,
     hasher: DefaultHashBuilder,
     nodes: Vec<Node<V>>,
+    /// The order in which nodes were used: apart from them, since each use changes it at two
+    /// others, which are wanted for nothing else.
+    order: Vec<Neighbours>,
     newest: u32,
     oldest: u32,
     capacity: NonZeroUsize,
 }
 
+/// On lines of the cache of its own.
+#[repr(align(64))]
 struct Node<V> {
     key: u64,
+    value: V,
+}
+
+#[derive(Clone, Copy)]
+struct Neighbours {
     newer: u32,
     older: u32,
-    value: V,
 }
 
 impl<V> Recent<V> {
@@ -35,6 +44,7 @@ impl<V> Recent<V> {
             places: HashTable::with_capacity(capacity.get()),
             hasher: DefaultHashBuilder::default(),
             nodes: Vec::new(),
+            order: Vec::new(),
             newest: NOWHERE,
             oldest: NOWHERE,
             capacity,
@@ -49,6 +59,7 @@ impl<V> Recent<V> {
     pub(super) fn clear(&mut self) {
         self.places.clear();
         self.nodes.clear();
+        self.order.clear();
         (self.newest, self.oldest) = (NOWHERE, NOWHERE);
     }
 
@@ -71,14 +82,13 @@ impl<V> Recent<V> {
 
     /// Adds a key that is not there. Returns its place, and what made room for it.
     pub(super) fn add(&mut self, key: u64, value: V) -> (u32, Option<(u64, V)>) {
-        let node = Node {
-            key,
-            newer: NOWHERE,
-            older: NOWHERE,
-            value,
-        };
+        let node = Node { key, value };
         let (place, gone) = if self.nodes.len() < self.capacity.get() {
             self.nodes.push(node);
+            self.order.push(Neighbours {
+                newer: NOWHERE,
+                older: NOWHERE,
+            });
             (self.nodes.len() as u32 - 1, None)
         } else {
             let place = self.oldest;
@@ -117,7 +127,7 @@ impl<V> Recent<V> {
         let mut place = self.oldest;
         while let Some(node) = self.nodes.get_mut(place as usize) {
             take(node.key, &mut node.value);
-            place = node.newer;
+            place = self.order[place as usize].newer;
         }
     }
 
@@ -130,12 +140,12 @@ impl<V> Recent<V> {
     }
 
     fn unlink(&mut self, place: u32) {
-        let Node { newer, older, .. } = self.nodes[place as usize];
-        match self.nodes.get_mut(newer as usize) {
+        let Neighbours { newer, older } = self.order[place as usize];
+        match self.order.get_mut(newer as usize) {
             Some(node) => node.older = older,
             None => self.newest = older,
         }
-        match self.nodes.get_mut(older as usize) {
+        match self.order.get_mut(older as usize) {
             Some(node) => node.newer = newer,
             None => self.oldest = newer,
         }
@@ -143,12 +153,12 @@ impl<V> Recent<V> {
 
     fn link(&mut self, place: u32) {
         let older = self.newest;
-        match self.nodes.get_mut(older as usize) {
+        match self.order.get_mut(older as usize) {
             Some(node) => node.newer = place,
             None => self.oldest = place,
         }
-        let node = &mut self.nodes[place as usize];
-        (node.newer, node.older) = (NOWHERE, older);
+        let newer = NOWHERE;
+        self.order[place as usize] = Neighbours { newer, older };
         self.newest = place;
     }
 }
