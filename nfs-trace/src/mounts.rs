@@ -2,11 +2,14 @@
 
 use std::{
     fs, io,
+    ops::Deref,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
+
+use crate::names::escape_path;
 
 /// One line of mountinfo, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,13 +17,56 @@ pub struct Mount {
     /// s_dev in the kernel's form: major in bits 20 and up.
     pub dev: u32,
     /// Where it is mounted.
-    pub point: PathBuf,
+    pub point: MountPoint,
     /// File system type.
     pub fs_type: String,
     /// What is mounted, as `server:/export`.
     pub source: String,
     /// `4.0`, `4.1`, `4.2`, for NFSv4.
     pub nfs_version: Option<String>,
+}
+
+/// A path that rows show, for which it is escaped once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "PathBuf", into = "PathBuf")]
+pub struct MountPoint {
+    path: PathBuf,
+    shown: String,
+}
+
+impl MountPoint {
+    /// As it is shown.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+}
+
+impl Deref for MountPoint {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl From<PathBuf> for MountPoint {
+    fn from(path: PathBuf) -> Self {
+        let shown = escape_path(&path);
+        Self { path, shown }
+    }
+}
+
+impl From<&str> for MountPoint {
+    fn from(path: &str) -> Self {
+        PathBuf::from(path).into()
+    }
+}
+
+impl From<MountPoint> for PathBuf {
+    fn from(point: MountPoint) -> Self {
+        point.path
+    }
 }
 
 /// Every mount, in the order in which they were mounted.
@@ -42,7 +88,7 @@ pub fn super_options(point: &Path) -> Option<String> {
     let line = text
         .lines()
         .rev()
-        .find(|line| parse(line).is_some_and(|mount| mount.point == point))?;
+        .find(|line| parse(line).is_some_and(|mount| *mount.point == *point))?;
     let (_, after) = line.split_once(" - ")?;
     after.split(' ').nth(2).map(ToString::to_string)
 }
@@ -98,7 +144,7 @@ pub fn holding_real(mounts: &[Mount], real: &Path, path: &Path) -> anyhow::Resul
 pub fn covering<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     mounts
         .iter()
-        .filter(|mount| path.starts_with(&mount.point))
+        .filter(|mount| path.starts_with(&*mount.point))
         // Of several at the same place this takes the last: it covers the others.
         .max_by_key(|mount| mount.point.components().count())
 }
@@ -132,7 +178,7 @@ pub(crate) fn parse(line: &str) -> Option<Mount> {
     let dev = major << 20 | minor;
     Some(Mount {
         dev,
-        point: point.into(),
+        point: PathBuf::from(point).into(),
         fs_type,
         source,
         nfs_version,
@@ -170,7 +216,7 @@ mod tests {
         let line = "100 29 0:53 / /mnt/a\\040b rw,relatime shared:1 - nfs4 \
                     srv:/x rw,vers=4.1,rsize=262144,proto=tcp";
         let mount = parse(line).unwrap();
-        assert_eq!(mount.point, Path::new("/mnt/a b"));
+        assert_eq!(*mount.point, *Path::new("/mnt/a b"));
         assert_eq!(mount.dev, 53);
         assert_eq!(mount.nfs_version.as_deref(), Some("4.1"));
         assert_eq!(mount.source, "srv:/x");

@@ -4,7 +4,7 @@
 mod step;
 mod words;
 
-use std::{borrow::Cow, os::unix::ffi::OsStrExt as _};
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub use self::{
 use crate::{
     event::Pointer,
     mounts::Mount,
-    names::{claim_name, escaped},
+    names::claim_name,
     session::Session,
     trace::{Gap, NameCheck, OpenPath, PathWord, Signals, Step},
 };
@@ -102,7 +102,7 @@ impl<'a> Row<'a> {
             pid: path.tgid,
             tid: path.tid,
             comm: Cow::from(&*path.comm),
-            mount: mount.map(|mount| escaped(mount.point.as_os_str().as_bytes())),
+            mount: mount.map(|mount| Cow::from(mount.point.shown())),
             path: path.path.as_deref().map(Cow::from),
             dev: (path.dev != 0).then_some(Device(path.dev)),
             fileid: path.fileid,

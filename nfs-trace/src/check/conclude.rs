@@ -86,7 +86,7 @@ pub fn conclude(
     let Judgement { verdict, fix_level } = judge(&weighed, missed.is_some());
     let dev = plan.mount.dev;
     let mut report = MountReport {
-        mount: escape_path(&plan.mount.point),
+        mount: plan.mount.point.shown().to_string(),
         also_mounted_at: plan.also.iter().map(|point| escape_path(point)).collect(),
         server: escape(plan.mount.source.as_bytes()),
         dev: format!("{}:{}", dev >> 20, dev & 0xf_ffff),

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     attach::KernelFilters, clock::monotonic_ns, event::Event, kernel::layout::Source,
-    names::escape_path, trace::OpenPath,
+    trace::OpenPath,
 };
 
 /// From one scan of the holders to the next, and at least so many times as long as a scan
@@ -46,7 +46,7 @@ pub(super) async fn run(ground: &Ground, plans: &[Plan], time: Duration) -> Vec<
 
 async fn watch(ground: &Ground, plans: &[Plan], time: Duration) -> anyhow::Result<Vec<Checked>> {
     for plan in plans {
-        let point = escape_path(&plan.mount.point);
+        let point = plan.mount.point.shown().to_string();
         let text = format!("{point}: watches what others open, for {time:?}; touches nothing");
         let _ = writeln!(io::stderr(), "nfs-trace: {text}");
     }
@@ -72,7 +72,7 @@ async fn watch(ground: &Ground, plans: &[Plan], time: Duration) -> anyhow::Resul
     .await?;
     let watched = plans.iter().map(|plan| Watched {
         dev: plan.mount.dev,
-        point: escape_path(&plan.mount.point),
+        point: plan.mount.point.shown().to_string(),
         ground: level::Ground {
             atomic_open_v1: mount_facts(plan).and_then(|facts| facts.atomic_open_v1),
             // Whether that is true is known at the end.

@@ -42,9 +42,9 @@ pub fn all(mounts: &[Mount]) -> Vec<Plan> {
             continue;
         }
         match plans.iter_mut().find(|plan| plan.mount.dev == mount.dev) {
-            Some(plan) => plan.also.push(mount.point.clone()),
+            Some(plan) => plan.also.push(mount.point.to_path_buf()),
             None => plans.push(Plan {
-                path: mount.point.clone(),
+                path: mount.point.to_path_buf(),
                 mount: mount.clone(),
                 directory: true,
                 also: Vec::new(),
@@ -83,7 +83,7 @@ fn one(target: &Path, mounts: &[Mount], patience: Duration) -> Result<Plan, Exit
         unanswered,
     };
     if let Some(mount) = by_text
-        && mount.point == text
+        && *mount.point == *text
     {
         return Ok(plan(mount, text, true, false));
     }

@@ -196,7 +196,7 @@ async fn start(
         reproduce: args.reproduce,
         until_ns: monotonic_ns().saturating_add(look),
     };
-    let started = SelfTest::start(job, plan.mount.point.clone(), second).await;
+    let started = SelfTest::start(job, plan.mount.point.to_path_buf(), second).await;
     started.map_err(|error| Mishaps {
         failed: Some(format!("{error:#}")),
         ..Mishaps::default()

@@ -179,7 +179,7 @@ impl Model {
     /// Shows these mounts, also without an open.
     pub fn list(&mut self, mounts: &[crate::mounts::Mount]) {
         for mount in mounts {
-            let point = crate::names::escape_path(&mount.point);
+            let point = mount.point.shown().to_string();
             let dev = Some(Device(mount.dev));
             let version = mount.nfs_version.clone().unwrap_or_default();
             self.mounts.get((dev, Some(point.clone())), || Mount {

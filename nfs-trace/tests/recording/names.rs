@@ -26,7 +26,7 @@ pub(super) fn recording() -> Vec<u8> {
 pub(super) fn recording_of(name: &[u8]) -> Vec<u8> {
     let mut header = generate::header(1);
     let session = &mut header.session;
-    session.mounts[0].point = format!("/{TEXT}").into();
+    session.mounts[0].point = format!("/{TEXT}").as_str().into();
     session.kernel = TEXT.into();
     session.layout_why = TEXT.into();
     session.probes.insert(TEXT.into(), TEXT.into());
