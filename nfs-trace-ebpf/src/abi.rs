@@ -88,10 +88,24 @@ pub struct RecordHeader {
     pub dev: u32,
 }
 
-/// How many bytes a record takes, of a transport that puts several into one entry; nothing if
-/// they are none that begin one.
-#[must_use]
-pub fn record_len(bytes: &[u8]) -> Option<usize> {
+/// The records of an entry of a ring buffer, which may hold several, one behind the other. Nothing
+/// is left out: what begins none is taken for the last one.
+pub fn records(entry: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(entry);
+    core::iter::from_fn(move || {
+        let all = rest.take()?;
+        match record_len(all).and_then(|len| all.split_at_checked(len)) {
+            Some((record, behind)) if !behind.is_empty() => {
+                rest = Some(behind);
+                Some(record)
+            }
+            _ => Some(all),
+        }
+    })
+}
+
+/// How many bytes a record takes; nothing if they are none that begin one.
+fn record_len(bytes: &[u8]) -> Option<usize> {
     let (header, payload) = RecordHeader::ref_from_prefix(bytes).ok()?;
     let payload = match RecordKind::from_u8(header.kind)? {
         RecordKind::Revalidate => size_of::<Revalidate>(),
@@ -115,6 +129,19 @@ pub struct Record<P> {
     pub header: RecordHeader,
     /// Its second half, of [`RecordHeader::kind`].
     pub payload: P,
+}
+
+/// The records of an open of a valid name, as they come in one entry of a ring buffer: in the order
+/// of the thread's numbering. Each is one of its own: a recording holds them one by one.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, FromBytes, Immutable, KnownLayout)]
+pub struct Whole {
+    /// Of [`RecordKind::Revalidate`].
+    pub revalidate: Record<Revalidate>,
+    /// Of [`RecordKind::OpenTask`].
+    pub task: Record<OpenTask>,
+    /// Of [`RecordKind::FileOpen`].
+    pub open: Record<Open>,
 }
 
 /// [`Revalidate::dentry_kind`]: no layout, so it was not read.

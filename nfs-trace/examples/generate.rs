@@ -16,8 +16,8 @@ use nfs_trace::{
     summary::KernelCounts,
 };
 use nfs_trace_ebpf::abi::{
-    ABI_VERSION, Comm, DENTRY_POSITIVE, FLAG_FIRST, Name, Open, OpenTask, RecordHeader, RecordKind,
-    Revalidate,
+    self, ABI_VERSION, Comm, DENTRY_POSITIVE, FLAG_FIRST, Name, Open, OpenTask, RecordHeader,
+    RecordKind, Revalidate,
 };
 use zerocopy::{Immutable, IntoBytes};
 
@@ -146,7 +146,20 @@ pub(crate) fn records(
 }
 
 /// The same of a machine of another shape.
+#[allow(dead_code, reason = "not for all")]
 pub(crate) fn records_of(
+    shape: Shape,
+    seed: u64,
+    events: u64,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    entries_of(shape, seed, events, |entry| {
+        abi::records(entry).try_for_each(&mut take)
+    })
+}
+
+/// Hands them out as a ring buffer does, the records of an open as one entry.
+pub(crate) fn entries_of(
     shape: Shape,
     seed: u64,
     events: u64,
@@ -204,9 +217,9 @@ struct Machine<F> {
     seqs: Vec<Option<u16>>,
     /// The files whose name was sent.
     named: Vec<bool>,
-    /// Records of the open that runs on each CPU: as a ring buffer's programs do, they are sent
-    /// when it ends, one behind the other.
-    kept: Vec<Vec<Vec<u8>>>,
+    /// Records of the open that runs on each CPU, one behind the other: as a ring buffer's programs
+    /// do, they are sent when it ends.
+    kept: Vec<Vec<u8>>,
     take: F,
 }
 
@@ -362,7 +375,7 @@ impl<F: FnMut(&[u8]) -> io::Result<()>> Machine<F> {
             return (self.take)(&bytes);
         }
         let cpu = thread as usize % self.kept.len();
-        self.kept[cpu].push(bytes);
+        self.kept[cpu].extend(bytes);
         if kind == RecordKind::FileOpen {
             self.send(cpu)?;
         }
@@ -370,7 +383,11 @@ impl<F: FnMut(&[u8]) -> io::Result<()>> Machine<F> {
     }
 
     fn send(&mut self, cpu: usize) -> io::Result<()> {
-        let Self { kept, take, .. } = self;
-        kept[cpu].drain(..).try_for_each(|record| take(&record))
+        let kept = &mut self.kept[cpu];
+        if !kept.is_empty() {
+            (self.take)(kept)?;
+            kept.clear();
+        }
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use nfs_trace::{
-    decode::decode,
+    decode::{decode, decode_whole},
     kernel::lookup_flags::LookupFlags,
     notice::Notice,
     pipeline::{Pipeline, Show},
@@ -24,7 +24,7 @@ use nfs_trace::{
     sink::Sink,
     summary::{KernelCounts, Summary},
 };
-use nfs_trace_ebpf::abi::{RecordHeader, RecordKind};
+use nfs_trace_ebpf::abi::{self, RecordHeader, RecordKind};
 
 use generate::Shape;
 
@@ -35,13 +35,13 @@ const SHAPE: Shape = Shape {
     threads: 1_000,
     cpus: 8,
 };
-/// About what a live trace takes at once under load.
-const AT_ONCE: usize = 1_500;
+/// Entries; about what a live trace takes at once under load.
+const AT_ONCE: usize = 500;
 
 /// Each does what the one before does, and one thing more; but for the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Looks at each record.
+    /// Looks at each entry.
     Look,
     /// Bytes to events.
     Decode,
@@ -93,22 +93,25 @@ impl Records {
             ends: Vec::new(),
             opens: 0,
         };
-        generate::records_of(SHAPE, SEED, events, |record| {
-            records.bytes.extend_from_slice(record);
+        generate::entries_of(SHAPE, SEED, events, |entry| {
+            records.bytes.extend_from_slice(entry);
             records.ends.push(records.bytes.len());
-            let kind = record[offset_of!(RecordHeader, kind)];
-            records.opens += u64::from(kind == RecordKind::FileOpen as u8);
+            for record in abi::records(entry) {
+                let kind = record[offset_of!(RecordHeader, kind)];
+                records.opens += u64::from(kind == RecordKind::FileOpen as u8);
+            }
             Ok(())
         })?;
         Ok(records)
     }
 
+    /// As they come, in entries.
     fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut at = 0;
         self.ends.iter().map(move |&end| {
-            let record = &self.bytes[at..end];
+            let entry = &self.bytes[at..end];
             at = end;
-            record
+            entry
         })
     }
 
@@ -116,14 +119,19 @@ impl Records {
     pub(crate) fn run(&self, stage: Stage) -> io::Result<()> {
         match stage {
             Stage::Look => {
-                for record in self.iter() {
-                    black_box(record);
+                for entry in self.iter() {
+                    black_box(entry);
                 }
                 Ok(())
             }
             Stage::Decode => {
-                for record in self.iter() {
-                    let _ = black_box(decode(record, LookupFlags::BEFORE_6_15));
+                for entry in self.iter() {
+                    match decode_whole(entry, LookupFlags::BEFORE_6_15) {
+                        Some(open) => drop(black_box(open)),
+                        None => abi::records(entry).for_each(|record| {
+                            let _ = black_box(decode(record, LookupFlags::BEFORE_6_15));
+                        }),
+                    }
                 }
                 Ok(())
             }
@@ -148,8 +156,8 @@ impl Records {
 
     /// As a live trace does it.
     fn drain(&self, mut sink: Box<dyn Sink>) -> io::Result<()> {
-        for (number, record) in self.iter().enumerate() {
-            sink.record(record, &mut ())?;
+        for (number, entry) in self.iter().enumerate() {
+            sink.entry(entry, &mut ())?;
             if number % AT_ONCE == AT_ONCE - 1 {
                 sink.flush()?;
             }

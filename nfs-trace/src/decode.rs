@@ -5,7 +5,9 @@ use thiserror::Error;
 use zerocopy::FromBytes;
 
 use crate::{
-    event::{DentryKind, Event, Fact, Open, OpenTask, Pointer, Revalidate, Stamp, Walk},
+    event::{
+        DentryKind, Event, Fact, Open, OpenTask, Pointer, Revalidate, Stamp, Times, Walk, WholeOpen,
+    },
     kernel::lookup_flags::LookupFlags,
 };
 
@@ -73,6 +75,44 @@ pub fn decode(bytes: &[u8], lookup: LookupFlags) -> Result<Event<'_>, DecodeErro
         stamp: stamp(header),
         fact,
     })
+}
+
+/// Decodes an entry of the ring buffer that is a whole open, of which no record says anything
+/// odd; nothing if it is not, which is no error: it is to be taken record by record.
+#[inline]
+#[must_use]
+pub fn decode_whole(entry: &[u8], lookup: LookupFlags) -> Option<WholeOpen> {
+    let whole = abi::Whole::read_from_bytes(entry).ok()?;
+    let first = &whole.revalidate.header;
+    let is_next = |header: &RecordHeader, kind, number| {
+        header.kind == kind as u8
+            && header.flags == 0
+            && header.seq == first.seq.wrapping_add(number)
+            && (header.tid, header.tgid, header.dev) == (first.tid, first.tgid, first.dev)
+    };
+    if !is_next(first, RecordKind::Revalidate, 0)
+        || !is_next(&whole.task.header, RecordKind::OpenTask, 1)
+        || !is_next(&whole.open.header, RecordKind::FileOpen, 2)
+    {
+        return None;
+    }
+    Some(WholeOpen {
+        tid: first.tid,
+        tgid: first.tgid,
+        dev: first.dev,
+        seq: first.seq,
+        revalidate: (times(first), revalidate(whole.revalidate.payload, lookup)),
+        task: (times(&whole.task.header), open_task(whole.task.payload)),
+        open: (times(&whole.open.header), open(whole.open.payload)),
+    })
+}
+
+#[inline]
+fn times(header: &RecordHeader) -> Times {
+    Times {
+        start_ns: header.start_ns,
+        end_ns: header.end_ns,
+    }
 }
 
 #[inline]

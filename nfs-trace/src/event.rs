@@ -171,3 +171,37 @@ pub struct Event<'a> {
     /// What.
     pub fact: Fact<'a>,
 }
+
+/// When a call was entered and when it returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// Entry, ns of CLOCK_MONOTONIC.
+    pub start_ns: u64,
+    /// Return.
+    pub end_ns: u64,
+}
+
+/// An open of a valid name, of which all came together: three records of one thread, of one super
+/// block, that follow each other in its numbering and have no flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WholeOpen {
+    /// Thread.
+    pub tid: u32,
+    /// Process.
+    pub tgid: u32,
+    /// s_dev, 0 if unknown.
+    pub dev: u32,
+    /// The number of the first of the three records.
+    pub seq: u16,
+    /// How the name was checked.
+    pub revalidate: (Times, Revalidate),
+    /// Whether an OPEN was needed.
+    pub task: (Times, OpenTask),
+    /// How it ended.
+    pub open: (Times, Open),
+}
+
+impl WholeOpen {
+    /// How many records it is.
+    pub const RECORDS: u64 = 3;
+}

@@ -185,7 +185,7 @@ impl Live {
             around,
             ..
         } = self;
-        let any = drain(reader, &mut |record| sink.record(record, around))?;
+        let any = drain(reader, &mut |entry| sink.entry(entry, around))?;
         if any {
             around.attached.flush_log();
             sink.flush()?;

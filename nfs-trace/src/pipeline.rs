@@ -2,8 +2,11 @@
 
 use std::{io, path::PathBuf};
 
+use nfs_trace_ebpf::abi;
+
 use crate::{
-    decode::decode,
+    decode::{decode, decode_whole},
+    event::WholeOpen,
     filter::Filter,
     known_mounts::{WantedMounts, remember},
     mounts::Mount,
@@ -160,6 +163,20 @@ impl Sink for Pipeline {
             }
         });
         outcome
+    }
+
+    /// Most entries are a whole open.
+    fn entry(&mut self, entry: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
+        let Self { tracer, rows } = self;
+        if let Some(whole) = decode_whole(entry, rows.session.lookup_flags) {
+            let mut outcome = Ok(());
+            let taken = tracer.push_whole(&whole, &mut |path| outcome = rows.path(path, around));
+            if taken {
+                rows.summary.events += WholeOpen::RECORDS;
+                return outcome;
+            }
+        }
+        abi::records(entry).try_for_each(|record| self.record(record, around))
     }
 
     /// Ends what is pending.

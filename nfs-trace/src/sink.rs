@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use nfs_trace_ebpf::abi;
+
 use crate::{mounts::Mount, notice::Notice, session::Session, summary::KernelCounts};
 
 /// What only a live trace can ask, and a replay as far as it was recorded.
@@ -41,6 +43,13 @@ pub trait Sink {
     /// # Errors
     /// If something cannot be written.
     fn record(&mut self, bytes: &[u8], around: &mut dyn Surroundings) -> io::Result<()>;
+    /// Takes the records of one entry of the transport.
+    ///
+    /// # Errors
+    /// If something cannot be written.
+    fn entry(&mut self, entry: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
+        abi::records(entry).try_for_each(|record| self.record(record, around))
+    }
     /// The client's modules were unloaded, and so much was counted: what is pending has ended,
     /// and no dentry is left.
     ///
@@ -123,6 +132,11 @@ impl Both {
 impl Sink for Both {
     fn record(&mut self, bytes: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
         self.each(|sink| sink.record(bytes, around));
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &[u8], around: &mut dyn Surroundings) -> io::Result<()> {
+        self.each(|sink| sink.entry(entry, around));
         Ok(())
     }
 

@@ -10,7 +10,6 @@ use aya::{
     sys::is_map_supported,
 };
 use clap::ValueEnum;
-use nfs_trace_ebpf::abi::record_len;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::unix::AsyncFd;
 
@@ -22,7 +21,7 @@ use crate::{
     refusal::refused,
 };
 
-/// Most records of one drain (of one CPU), so that signals are heard under any load.
+/// Most entries of one drain (of one CPU), so that signals are heard under any load.
 const AT_ONCE: usize = 1 << 16;
 
 /// See the module.
@@ -204,57 +203,10 @@ fn drain_ring(
     take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<bool> {
     for number in 0..AT_ONCE {
-        let Some(record) = ring.next() else {
+        let Some(entry) = ring.next() else {
             return Ok(number > 0);
         };
-        each(&record, take)?;
+        take(&entry)?;
     }
     Ok(true)
-}
-
-/// Takes the records of one entry, of which there may be several, one behind the other.
-fn each(entry: &[u8], take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    let mut rest = entry;
-    while let Some((record, behind)) = record_len(rest).and_then(|len| rest.split_at_checked(len))
-        && !behind.is_empty()
-    {
-        take(record)?;
-        rest = behind;
-    }
-    take(rest)
-}
-
-#[cfg(test)]
-mod tests {
-    use nfs_trace_ebpf::abi::{Lookup, RecordHeader, RecordKind};
-    use zerocopy::{FromZeros as _, IntoBytes as _};
-
-    use super::*;
-
-    fn record(seq: u16) -> Vec<u8> {
-        let mut header = RecordHeader::new_zeroed();
-        header.kind = RecordKind::Lookup as u8;
-        header.seq = seq;
-        [header.as_bytes(), Lookup::new_zeroed().as_bytes()].concat()
-    }
-
-    fn taken(entry: &[u8]) -> Vec<Vec<u8>> {
-        let mut taken = Vec::new();
-        each(entry, &mut |record| {
-            taken.push(record.to_vec());
-            Ok(())
-        })
-        .expect("nothing fails");
-        taken
-    }
-
-    #[test]
-    fn an_entry_is_taken_record_by_record_and_nothing_of_it_is_left() {
-        let (one, two, odd) = (record(1), record(2), b"odd".to_vec());
-        assert_eq!(taken(&one), std::slice::from_ref(&one));
-        assert_eq!(taken(&[&*one, &*two].concat()), [one.clone(), two]);
-        assert_eq!(taken(&[&*one, &*odd].concat()), [one.clone(), odd.clone()]);
-        assert_eq!(taken(&odd), [odd]);
-        assert_eq!(taken(&one[..35]), [&one[..35]]);
-    }
 }

@@ -7,7 +7,7 @@ use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns, generated::bpf_get_current_comm},
 };
 use nfs_trace_ebpf::{
-    abi::{Comm, Open, OpenTask, Record, RecordHeader, RecordKind, Revalidate},
+    abi::{Comm, Open, Record, RecordHeader, RecordKind, Whole},
     config::Config,
     probes::Id,
     state::{KEEPS_REVALIDATE, KEEPS_TASK, Thread},
@@ -98,14 +98,6 @@ pub(crate) fn send_kept(
         counts.of(Id::OpenTaskOut, |it| it.lost += 1);
     }
     thread.keeps = 0;
-}
-
-/// The records of an open of a valid name, in the order of the thread's numbering.
-#[repr(C)]
-struct Whole {
-    revalidate: Record<Revalidate>,
-    task: Record<OpenTask>,
-    open: Record<Open>,
 }
 
 /// Sends an open that is finished, with what is kept of it.

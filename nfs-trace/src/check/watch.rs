@@ -2,7 +2,10 @@
 
 use std::io;
 
-use nfs_trace_ebpf::probes::{Id, PROBES};
+use nfs_trace_ebpf::{
+    abi,
+    probes::{Id, PROBES},
+};
 use tokio::time::{Duration, sleep};
 
 use crate::{
@@ -115,13 +118,15 @@ impl Watch {
             undecodable,
             ..
         } = self;
-        let taken = drain(reader, &mut |record| {
-            match decode(record, facts.lookup_flags) {
-                Ok(decoded) => {
-                    event(&decoded);
-                    tracer.push(decoded, &mut |ended| path(ended.clone()));
+        let taken = drain(reader, &mut |entry| {
+            for record in abi::records(entry) {
+                match decode(record, facts.lookup_flags) {
+                    Ok(decoded) => {
+                        event(&decoded);
+                        tracer.push(decoded, &mut |ended| path(ended.clone()));
+                    }
+                    Err(_) => *undecodable += 1,
                 }
-                Err(_) => *undecodable += 1,
             }
             Ok(())
         })?;

@@ -3,7 +3,7 @@
 use nfs_trace_ebpf::abi::{self, RecordHeader, RecordKind};
 use zerocopy::IntoBytes;
 
-use super::{DecodeError, decode};
+use super::{DecodeError, decode, decode_whole};
 use crate::{
     event::{DentryKind, Fact, Walk},
     kernel::lookup_flags::LookupFlags,
@@ -176,5 +176,81 @@ fn unknown_values_become_none() {
             );
         }
         other => panic!("{other:?}"),
+    }
+}
+
+fn lookup(seq: u16) -> Vec<u8> {
+    let mut bytes = header(RecordKind::Lookup as u8);
+    bytes[26..28].copy_from_slice(&seq.to_ne_bytes());
+    bytes.extend([0; 8]);
+    bytes
+}
+
+#[test]
+fn an_entry_is_taken_record_by_record_and_nothing_of_it_is_left() {
+    let taken = |entry: &[u8]| -> Vec<Vec<u8>> { abi::records(entry).map(Vec::from).collect() };
+    let (one, two, odd) = (lookup(1), lookup(2), b"odd".to_vec());
+    assert_eq!(taken(&one), std::slice::from_ref(&one));
+    assert_eq!(taken(&[&*one, &*two].concat()), [one.clone(), two]);
+    assert_eq!(taken(&[&*one, &*odd].concat()), [one.clone(), odd.clone()]);
+    assert_eq!(taken(&odd), [odd]);
+    assert_eq!(taken(&one[..35]), [&one[..35]]);
+}
+
+/// The records of a whole open, changed by `change`: their headers, in order.
+fn whole(change: impl FnOnce(&mut [RecordHeader; 3])) -> Vec<u8> {
+    let kinds = [
+        (RecordKind::Revalidate, 24),
+        (RecordKind::OpenTask, 24),
+        (RecordKind::FileOpen, 32),
+    ];
+    let mut seq = 65_534_u16;
+    let mut headers = kinds.map(|(kind, _)| {
+        seq = seq.wrapping_add(1);
+        RecordHeader {
+            start_ns: 5,
+            end_ns: 9,
+            tid: 7,
+            tgid: 6,
+            kind: kind as u8,
+            flags: 0,
+            seq,
+            dev: 53,
+        }
+    });
+    change(&mut headers);
+    let mut entry = Vec::new();
+    for (header, (_, payload)) in headers.iter().zip(kinds) {
+        entry.extend(header.as_bytes());
+        entry.extend(vec![0; payload]);
+    }
+    entry
+}
+
+#[test]
+fn a_whole_open_is_three_records_that_follow_each_other() {
+    let decoded = |entry: &[u8]| decode_whole(entry, LookupFlags::BEFORE_6_15);
+    let usual = whole(|_| {});
+    let open = decoded(&usual).expect("a whole open");
+    assert_eq!(
+        (open.tid, open.tgid, open.dev, open.seq),
+        (7, 6, 53, 65_535)
+    );
+    for len in 0..usual.len() {
+        assert_eq!(decoded(&usual[..len]), None, "{len} bytes");
+    }
+    assert_eq!(decoded(&[&*usual, &[0; 8]].concat()), None);
+    for at in 0..3 {
+        let changes: [fn(&mut RecordHeader); 6] = [
+            |header| header.kind = RecordKind::AtomicOpen as u8,
+            |header| header.flags = abi::FLAG_UNJOINED,
+            |header| header.seq ^= 1,
+            |header| header.tid = 8,
+            |header| header.tgid = 8,
+            |header| header.dev = 0,
+        ];
+        for change in changes {
+            assert_eq!(decoded(&whole(|headers| change(&mut headers[at]))), None);
+        }
     }
 }

@@ -12,6 +12,7 @@ mod pending;
 mod recent;
 mod recorded;
 mod thread;
+mod whole;
 
 use std::num::NonZeroUsize;
 
@@ -344,6 +345,11 @@ impl Paths {
             steps,
         };
         thread.pending = None;
+        self.done(path, done);
+    }
+
+    /// Hands out a path that has ended.
+    fn done(&mut self, path: OpenPath, done: &mut impl FnMut(&OpenPath)) {
         done(&path);
         if self.spare.len() < SPARE {
             let mut steps = path.steps;

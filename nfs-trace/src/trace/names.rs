@@ -110,6 +110,11 @@ impl Names {
         })
     }
 
+    /// Where in the table a dentry is.
+    pub(super) fn place(&mut self, dentry: Pointer) -> u32 {
+        self.table.find(dentry.0, NOWHERE).unwrap_or(NOWHERE)
+    }
+
     /// Where in the table a dentry is, and its own directory entry.
     pub(super) fn entry(&mut self, dentry: Pointer) -> (u32, Option<Entry>) {
         match self.table.find(dentry.0, NOWHERE) {

@@ -29,6 +29,17 @@ impl Thread {
         self.pending.is_some() || !self.inner.is_empty()
     }
 
+    /// Whether it is in the middle of nothing, nothing of it is missing, and its next record has
+    /// this number.
+    pub(super) fn awaits(&self, seq: u16) -> bool {
+        self.next_seq == Some(seq) && !self.is_inside() && self.gap.is_none() && !self.unjoined
+    }
+
+    /// Counts so many of its records, which followed each other.
+    pub(super) fn took(&mut self, records: u16) {
+        self.next_seq = self.next_seq.map(|seq| seq.wrapping_add(records));
+    }
+
     /// Sees what is missing between this record and the thread's one before. `unseen`: why
     /// there may be none before, though the thread's numbering does not begin here.
     pub(super) fn check_order(&mut self, stamp: &Stamp, unseen: Gap) {
