@@ -39,20 +39,55 @@ pub(super) struct Names {
     next_id: u32,
     /// Where the names of a path are, its end first.
     chain: Vec<u32>,
+    /// A path in the making.
+    text: String,
+    /// Paths as they were last put together: files are opened again and again.
+    shown: Box<[Shown]>,
+    /// Goes on with each change of the table.
+    changes: u64,
 }
+
+/// A path, and when it was put together.
+#[derive(Clone)]
+struct Shown {
+    dentry: Pointer,
+    path: SmolStr,
+    /// [`Names::changes`] at that time.
+    changes: u64,
+    /// What the table had been used at that time.
+    uses: u64,
+}
+
+/// Paths that are kept, by the place of their dentry.
+const SHOWN: usize = 1 << 10;
+/// A longer one is put together each time: a recording may hold any number of them.
+const SHOWN_LEN: usize = 512;
+/// For so many uses of the table a path is kept: the names that it is made of are used with it, and
+/// must not be those that make room.
+const SHOWN_USES: u64 = CAPACITY.get() as u64 / 2;
 
 impl Names {
     pub(super) fn new() -> Self {
+        let none = Shown {
+            dentry: Pointer(0),
+            path: SmolStr::default(),
+            changes: 0,
+            uses: 0,
+        };
         Self {
             table: Recent::new(CAPACITY),
             next_id: 1,
             chain: Vec::new(),
+            text: String::new(),
+            shown: vec![none; SHOWN].into(),
+            changes: 1,
         }
     }
 
     /// The dentries are gone; ids go on.
     pub(super) fn forget(&mut self) {
         self.table.clear();
+        self.changes += 1;
     }
 
     fn new_id(&mut self) -> u32 {
@@ -69,6 +104,7 @@ impl Names {
             entry,
         };
         self.table.add(dentry.0, named);
+        self.changes += 1;
         id
     }
 
@@ -92,6 +128,7 @@ impl Names {
                 let id = self.new_id();
                 let named = self.table.at_mut(place);
                 (named.id, named.entry) = (id, entry);
+                self.changes += 1;
             }
             None => {
                 self.add(dentry, entry);
@@ -125,10 +162,32 @@ impl Names {
 
     /// The path from the mount's root as it is shown, without a slash in front; a chain that is
     /// longer than is followed begins with `...`. `guess`: where the dentry may be in the table.
-    pub(super) fn path(&mut self, dentry: Pointer, guess: u32) -> Option<Box<str>> {
-        let Self { table, chain, .. } = self;
+    pub(super) fn path(&mut self, dentry: Pointer, guess: u32) -> Option<SmolStr> {
+        let shown = &self.shown[guess as usize % SHOWN];
+        if shown.dentry == dentry
+            && shown.changes == self.changes
+            && self.table.uses() - shown.uses < SHOWN_USES
+        {
+            return Some(shown.path.clone());
+        }
+        let path = self.put_together(dentry, guess)?;
+        if path.len() > SHOWN_LEN {
+            return Some(path);
+        }
+        self.shown[guess as usize % SHOWN] = Shown {
+            dentry,
+            path: path.clone(),
+            changes: self.changes,
+            uses: self.table.uses(),
+        };
+        Some(path)
+    }
+
+    fn put_together(&mut self, dentry: Pointer, guess: u32) -> Option<SmolStr> {
+        let Self {
+            table, chain, text, ..
+        } = self;
         chain.clear();
-        let mut len = 0;
         let mut node = dentry;
         let mut found = table.find(node.0, guess);
         let mut whole = false;
@@ -138,7 +197,7 @@ impl Names {
             };
             let Named {
                 parent: guess,
-                entry: Some(Entry { parent, name }),
+                entry: Some(Entry { parent, .. }),
                 ..
             } = table.at(place)
             else {
@@ -149,7 +208,6 @@ impl Names {
                 break;
             }
             chain.push(place);
-            len += name.len() + 1;
             node = *parent;
             let guess = *guess;
             found = table.find(node.0, guess);
@@ -159,24 +217,21 @@ impl Names {
                 table.at_mut(place).parent = parent;
             }
         }
-        let begin = match (whole, chain.is_empty()) {
-            (true, _) => "",
-            (false, false) => MISSING,
+        text.clear();
+        match (whole, chain.is_empty()) {
+            (true, _) => {}
+            (false, false) => text.push_str(MISSING),
             (false, true) => return None,
-        };
-        // So many that nothing is moved: there is a slash in front of each but the first.
-        let len = (begin.len() + len).saturating_sub(usize::from(whole));
-        let mut path = String::with_capacity(len);
-        path.push_str(begin);
+        }
         for place in chain.iter().rev() {
             if let Some(Entry { name, .. }) = &table.at(*place).entry {
-                if !path.is_empty() {
-                    path.push('/');
+                if !text.is_empty() {
+                    text.push('/');
                 }
-                path.push_str(name);
+                text.push_str(name);
             }
         }
-        Some(path.into())
+        Some(SmolStr::new(text))
     }
 }
 
@@ -246,11 +301,53 @@ mod tests {
         assert_eq!(Names::new().id(Pointer(0), NOWHERE), None);
     }
 
+    /// The root, a folder with a file in it, and as many other names as there is room for.
+    fn full_table() -> Names {
+        let mut names = table();
+        for other in 0..CAPACITY.get() as u64 - 3 {
+            names.learn(Pointer(1_000 + other), ROOT, b"x");
+        }
+        names
+    }
+
+    /// A path that is kept keeps the names on it, though these are not looked up for it.
+    #[test]
+    fn names_on_a_path_that_is_asked_for_do_not_make_room() {
+        let mut names = full_table();
+        for other in 0..CAPACITY.get() as u64 - 3 {
+            names.id(Pointer(1_000 + other), NOWHERE);
+            assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some("dir/file"));
+        }
+        for new in 0..10 {
+            names.learn(Pointer(500 + new), ROOT, b"new");
+        }
+        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some("dir/file"));
+    }
+
+    #[test]
+    fn a_path_that_is_kept_is_the_one_that_is_put_together() {
+        let mut names = table();
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..20_000 {
+            let [dentry, parent] = [(); 2].map(|()| Pointer(rng.u64(1..20)));
+            match rng.u16(..1_000) {
+                0 => names.forget(),
+                1..100 => names.learn(dentry, parent, &[b'a' + rng.u8(..4)]),
+                100..200 => drop(names.id(dentry, NOWHERE)),
+                _ => {
+                    let place = names.place(dentry);
+                    let shown = names.path(dentry, place);
+                    assert_eq!(shown, names.put_together(dentry, place));
+                }
+            }
+        }
+    }
+
     /// Where a parent was found is remembered: it must not outlive what was there.
     #[test]
     fn a_place_that_is_anothers_now_is_not_believed() {
         let mut names = table();
-        assert_eq!(names.path(FILE, NOWHERE).as_deref(), Some("dir/file"));
+        assert_eq!(names.path(FILE, 2).as_deref(), Some("dir/file"));
         names.forget();
         assert_eq!(names.path(FILE, 2), None);
         // DIR is where FILE was, and the other way round.

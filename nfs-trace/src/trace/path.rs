@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use smol_str::SmolStr;
 
 use crate::event::{Open, OpenTask, Pointer, Revalidate};
 
@@ -159,7 +160,7 @@ pub struct OpenPath {
     /// A small number for it that is not used again for another name.
     pub dentry_id: Option<u32>,
     /// Path below the mount as it is shown, if the names are known.
-    pub path: Option<Box<str>>,
+    pub path: Option<SmolStr>,
     /// The file's id on the server.
     pub fileid: Option<u64>,
     /// O_* flags.

@@ -22,6 +22,8 @@ pub(super) struct Recent<V> {
     newest: u32,
     oldest: u32,
     capacity: NonZeroUsize,
+    /// How often a key was found.
+    uses: u64,
 }
 
 /// On lines of the cache of its own.
@@ -48,7 +50,14 @@ impl<V> Recent<V> {
             newest: NOWHERE,
             oldest: NOWHERE,
             capacity,
+            uses: 0,
         }
+    }
+
+    /// How often a key was found: one that was found less than `capacity` uses ago, and nothing
+    /// added since, is there still, wherever the next ones go.
+    pub(super) fn uses(&self) -> u64 {
+        self.uses
     }
 
     #[cfg(test)]
@@ -71,6 +80,7 @@ impl<V> Recent<V> {
             _ => self.look_up(key)?,
         };
         self.touch(place);
+        self.uses += 1;
         Some(place)
     }
 
