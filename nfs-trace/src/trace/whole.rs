@@ -31,17 +31,17 @@ impl Tracer {
     }
 }
 
-/// Whether the calls enclose each other as they should, and the open of the name that was checked
-/// ended, be it well or not.
+/// Whether the task ran inside the open, and that was of the name that was checked and ended, be it
+/// well or not.
 fn is_simple(whole: &WholeOpen) -> bool {
     let WholeOpen {
-        revalidate: (checked, call),
-        task: (task, _),
+        revalidate: (_, call),
+        task: (ran, _),
         open: (opened, open),
         ..
     } = whole;
-    checked.start_ns < opened.start_ns
-        && opened.start_ns < task.start_ns
+    opened.start_ns <= ran.start_ns
+        && ran.end_ns <= opened.end_ns
         && call.ret == 1
         && call.kind == DentryKind::Positive
         && call.dentry == open.dentry
