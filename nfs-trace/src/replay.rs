@@ -20,7 +20,7 @@ use crate::{
     mounts::Mount,
     names::{escape, escape_path, tame},
     pipeline::{Pipeline, Show},
-    recording::{Damage, Header, Item, Reader, Refusal, Resumption, Stacks},
+    recording::{Damage, EntryRoom, Header, Item, Reader, Refusal, Resumption, Stacks},
     run::is_broken_pipe,
     show,
     sink::{Resumed, Sink, Surroundings},
@@ -211,13 +211,18 @@ impl<'a> Replay<'a> {
                 self.continues = footer.continues;
                 self.ended = true;
             }
-            Item::Records(records) => {
-                for record in records {
-                    self.read += 1;
+            Item::Records(mut records) => {
+                let mut room = [0; size_of::<EntryRoom>()];
+                while let Some((entry, count)) = records.next_entry(&mut room) {
+                    self.read += count;
                     if !self.full
                         && let Some(pipeline) = &mut self.pipeline
                     {
-                        let taken = pipeline.record(record, &mut self.around);
+                        // One that is damaged is one, whatever lies behind it.
+                        let taken = match count {
+                            1 => pipeline.record(entry, &mut self.around),
+                            _ => pipeline.entry(entry, &mut self.around),
+                        };
                         taken.context("failed to write")?;
                     }
                 }

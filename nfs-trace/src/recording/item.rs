@@ -1,8 +1,10 @@
 //! What a recording holds, and what can be wrong with it.
 
-use std::io;
+use std::{io, mem::offset_of};
 
-use nfs_trace_ebpf::abi::ABI_VERSION;
+use nfs_trace_ebpf::abi::{
+    ABI_VERSION, Open, OpenTask, Record, RecordHeader, RecordKind, Revalidate, Whole,
+};
 use thiserror::Error;
 
 use super::{
@@ -103,9 +105,92 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-impl Records<'_> {
+/// Where [`Records::next_entry`] puts records that belong together.
+pub type EntryRoom = [u8; size_of::<Whole>()];
+
+/// The records of a [`Whole`]: kind and bytes.
+const WHOLE: [(RecordKind, usize); 3] = [
+    (RecordKind::Revalidate, size_of::<Record<Revalidate>>()),
+    (RecordKind::OpenTask, size_of::<Record<OpenTask>>()),
+    (RecordKind::FileOpen, size_of::<Record<Open>>()),
+];
+
+impl<'a> Records<'a> {
+    /// The next ones as a ring buffer may have had them in one entry, and how many they are: one,
+    /// or three that may be a whole open, which are put into `room`.
+    pub fn next_entry<'b>(&mut self, room: &'b mut EntryRoom) -> Option<(&'b [u8], u64)>
+    where
+        'a: 'b,
+    {
+        let mut ahead = self.clone();
+        let mut begin = 0;
+        for (kind, len) in WHOLE {
+            let one = ahead.next().filter(|record| {
+                record.len() == len && record[offset_of!(RecordHeader, kind)] == kind as u8
+            });
+            let Some(record) = one else {
+                return Some((self.next()?, 1));
+            };
+            room[begin..begin + len].copy_from_slice(record);
+            begin += len;
+        }
+        *self = ahead;
+        Some((room, WHOLE.len() as u64))
+    }
+
     /// Whether there are so many, and nothing else.
     pub(super) fn are(mut self, count: u32) -> bool {
         (0..count).all(|_| self.next().is_some()) && self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: RecordKind, len: usize) -> Vec<u8> {
+        let mut record = vec![0; len];
+        record[offset_of!(RecordHeader, kind)] = kind as u8;
+        record
+    }
+
+    #[test]
+    fn records_that_may_be_a_whole_open_come_as_one_entry() {
+        let [revalidate, task, open] = WHOLE.map(|(kind, len)| record(kind, len));
+        let lookup = record(RecordKind::Lookup, 40);
+        let name = record(RecordKind::Name, task.len());
+        let odd = vec![3; 7];
+        let all = [
+            &lookup,
+            &revalidate,
+            &task,
+            &open,
+            &odd,
+            &revalidate,
+            &task,
+            &task,
+            &revalidate,
+            &name,
+            &open,
+            &revalidate,
+            &task,
+            &open,
+            &revalidate,
+            &task,
+        ];
+        let mut content = Vec::new();
+        for record in all {
+            content.extend((record.len() as u16).to_le_bytes());
+            content.extend(record);
+        }
+        let mut room = [0; size_of::<Whole>()];
+        let mut records = Records(&content);
+        let (mut counts, mut bytes) = (Vec::new(), Vec::new());
+        while let Some((entry, count)) = records.next_entry(&mut room) {
+            counts.push(count);
+            bytes.extend_from_slice(entry);
+        }
+        assert_eq!(counts, [1, 3, 1, 1, 1, 1, 1, 1, 1, 3, 1, 1]);
+        assert_eq!(bytes, all.map(Vec::clone).concat());
     }
 }

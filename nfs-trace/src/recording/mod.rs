@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    item::{Damage, Item, Records, Refusal},
+    item::{Damage, EntryRoom, Item, Records, Refusal},
     parts::{LEAST_PART, Output, Parts, Total, part_name},
     reader::Reader,
     stacks::Stacks,
