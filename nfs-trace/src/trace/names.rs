@@ -62,9 +62,9 @@ struct Shown {
 const SHOWN: usize = 1 << 10;
 /// A longer one is put together each time: a recording may hold any number of them.
 const SHOWN_LEN: usize = 512;
-/// For so many uses of the table a path is kept: the names that it is made of are used with it, and
-/// must not be those that make room.
-const SHOWN_USES: u64 = CAPACITY.get() as u64 / 2;
+/// For so many uses of the table a path is kept: the names that it is made of are not looked up
+/// meanwhile, and must not become those that make room.
+const SHOWN_USES: u64 = CAPACITY.get() as u64 / 8;
 
 impl Names {
     pub(super) fn new() -> Self {

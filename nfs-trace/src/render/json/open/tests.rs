@@ -1,7 +1,10 @@
 //! The quick ways against the general ones. Whole lines are in tests/replay.rs and tests/schema.
 
 use super::*;
-use crate::testing;
+use crate::{
+    event::{DentryKind, Open, OpenTask, Pointer, Revalidate, Walk},
+    testing,
+};
 
 fn line(lines: &mut Lines, row: &Row<'_>) -> serde_json::Value {
     let mut out = Text::new();
@@ -79,5 +82,59 @@ fn what_is_not_known_is_null_and_what_is_seldom_there_is_left_out() {
     assert_eq!(line["steps"], serde_json::json!([]));
     for absent in ["gaps", "stack", "dentry_pointer"] {
         assert!(line.get(absent).is_none(), "{line}");
+    }
+}
+
+#[test]
+fn steps_have_the_names_that_they_have_elsewhere() {
+    let open = Open {
+        dentry: Pointer(1),
+        fileid: None,
+        ret: 0,
+        flags: None,
+        stack: None,
+        tasks: 0,
+        stateid_updates: 0,
+        opened: None,
+        tried_cached: false,
+        cached_event: false,
+    };
+    let call = Revalidate {
+        dentry: Pointer(1),
+        walk: Walk::Rcu,
+        creates: false,
+        ret: 1,
+        verifier_checked: false,
+        verifier_set: false,
+        inode_checked: false,
+        lookups: 0,
+        kind: DentryKind::Positive,
+    };
+    let task = OpenTask {
+        sent: 0,
+        delegated: None,
+        claim: None,
+        replied_ns: None,
+        ret: 0,
+    };
+    let calls = [
+        StepKind::Revalidate(call),
+        StepKind::Lookup(0),
+        StepKind::OpenTask(task),
+        StepKind::FileOpen(open),
+        StepKind::AtomicOpen(open),
+    ]
+    .map(|kind| Step {
+        start_ns: 0,
+        end_ns: 0,
+        kind,
+    });
+    let row = Row {
+        calls: calls.as_slice().into(),
+        ..testing::row()
+    };
+    let line = line(&mut Lines::new(), &row);
+    for (at, call) in calls.iter().enumerate() {
+        assert_eq!(line["steps"][at]["step"], StepRow::name(call));
     }
 }
