@@ -21,6 +21,7 @@ use aya::{
     },
     util::online_cpus,
 };
+use nfs_trace_ebpf::abi;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use tokio::time::sleep;
 
@@ -159,7 +160,7 @@ impl PerfReader {
                 match event {
                     PerfEvent::Lost { count } => arrived.lost += count,
                     PerfEvent::Sample { head, tail } => {
-                        let record = [head, tail].concat().into_boxed_slice();
+                        let record = unpadded([head, tail].concat());
                         last_ns = end_ns(&record);
                         arrived.records += 1;
                         any = true;
@@ -183,6 +184,14 @@ fn error_of(file: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{file}: {error}"))
 }
 
+/// The record of a sample: the kernel pads samples to multiples of eight bytes, less four
+/// (perf_prepare_sample(), kernel/events/core.c).
+fn unpadded(mut sample: Vec<u8>) -> Box<[u8]> {
+    let len = abi::records(&sample).next().map_or(0, <[u8]>::len);
+    sample.truncate(len);
+    sample.into()
+}
+
 /// Pages of a buffer of at most `bytes`, a power of two; one at least.
 fn pages(bytes: usize, page: usize) -> usize {
     let pages = bytes / page;
@@ -194,6 +203,9 @@ fn pages(bytes: usize, page: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use nfs_trace_ebpf::abi::{Lookup, RecordHeader, RecordKind};
+    use zerocopy::{FromZeros as _, IntoBytes as _};
+
     use super::*;
 
     #[test]
@@ -203,5 +215,19 @@ mod tests {
         assert_eq!(pages(4096, 4096), 1);
         assert_eq!(pages(1000, 4096), 1);
         assert_eq!(pages(0, 4096), 1);
+    }
+
+    #[test]
+    fn a_sample_is_a_record_and_what_it_was_padded_with() {
+        let mut header = RecordHeader::new_zeroed();
+        header.kind = RecordKind::Lookup as u8;
+        let record = [header.as_bytes(), Lookup::new_zeroed().as_bytes()].concat();
+        let padded = [&*record, &[0; 4]].concat();
+        assert_eq!(*unpadded(padded), *record);
+        assert_eq!(*unpadded(record.clone()), *record);
+        // What is none stays what it is.
+        let odd = &record[..35];
+        assert_eq!(*unpadded(odd.to_vec()), *odd);
+        assert!(unpadded(Vec::new()).is_empty());
     }
 }
