@@ -30,7 +30,7 @@ pub enum DecodeError {
     LongName(u16),
 }
 
-/// Decodes one record. Bytes behind it are ignored: transports may pad.
+/// Decodes one record. Bytes behind it are ignored: recordings of perf buffers have padding there.
 ///
 /// # Errors
 /// [`DecodeError`] if the bytes are too few or of no known kind.

@@ -133,7 +133,8 @@ impl Reader {
     }
 
     /// Takes what is there, in the order of time; the last of it may have to wait. Returns
-    /// whether there was anything.
+    /// whether there was anything. `take` gets entries, each of one record or of several
+    /// ([`nfs_trace_ebpf::abi::records`]), and nothing else.
     ///
     /// # Errors
     /// What `take` returns.
